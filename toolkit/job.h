@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * job.h: what an engine process is asked to do, and what it answers. Private to the toolkit.
+ *
+ * A job travels as one frame of typed, length-prefixed fields (wire.h); texts from KILN_MEMFD_MIN
+ * bytes on go beside it as sealed memfds. job.c encodes and decodes both directions; it checks
+ * every length, since a worker that ran hostile code may answer anything. Structs here own nothing
+ * but the kiln_bytes references and the one arena that a decode made.
+ */
+#ifndef KILN_TOOLKIT_JOB_H
+#define KILN_TOOLKIT_JOB_H
+
+#include "toolkit/kiln.h"
+
+typedef enum kiln_job_op { KILN_JOB_BAKE = 1, KILN_JOB_RUN = 2, KILN_JOB_MEASURE = 3 } kiln_job_op;
+
+/* One script of a measurement's context, or a module of a run. */
+typedef struct kiln_job_source {
+  kiln_span name;
+  kiln_bytes *source;
+} kiln_job_source;
+
+typedef struct kiln_job_context {
+  kiln_span name;
+  kiln_span globals_json;
+  const kiln_job_source *scripts;
+  size_t scripts_count;
+} kiln_job_context;
+
+typedef struct kiln_job {
+  kiln_job_op op;
+  kiln_kind kind;
+  kiln_mode mode;
+  kiln_bytes *source;
+  kiln_bytes *cached_data; /* run: verified by the store; NULL: none */
+  kiln_bytes *workload;
+  kiln_span filename;
+  int32_t line_offset;
+  int32_t column_offset;
+  const kiln_span *params;
+  size_t params_count;
+  kiln_span globals_json;
+  kiln_span args_json;
+  const kiln_job_source *modules;
+  size_t modules_count;
+  kiln_span context_name;
+  kiln_span context_origin;
+  bool microtasks_after_evaluate;
+  bool deny_strings;
+  bool deny_wasm;
+  bool detailed;
+  bool eager;
+  const kiln_job_context *contexts;
+  size_t contexts_count;
+  /* limits */
+  uint32_t timeout_ms;
+  uint64_t heap_max_bytes;
+  uint64_t memory_max_bytes; /* RLIMIT_DATA */
+  uint64_t result_max_bytes;
+  uint64_t console_max_bytes;
+} kiln_job;
+
+/* What the pool hands to the done function; lent for the call. */
+typedef struct kiln_job_result {
+  kiln_status status; /* KILN_OK, or KILN_EENGINE / KILN_ECLOSING / KILN_EINTERNAL: no worker ran to
+                         an end */
+  kiln_outcome outcome;
+  char message_of_ours[256]; /* with a status that is not KILN_OK */
+  /* the exception: empty strings where unknown */
+  const char *code, *name, *message, *stack, *resource, *source_line;
+  int line, column;
+  int signal;
+  kiln_bytes *blob;
+  kiln_bytes *result_json, *globals_json, *console_json, *memory_json;
+  bool console_truncated;
+  int cached_data_rejected; /* 1, 0, -1 */
+  kiln_times times;
+} kiln_job_result;
+
+#endif

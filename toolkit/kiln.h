@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * kiln.h: the operations (libkiln): compile, run, createCachedData, measureMemory.
+ *
+ * What it is for: one object, `kiln`, that joins a store of code caches with a pool of engine
+ * processes. kilnd and the CLI are made of it; a C program may be too. It never runs JavaScript in
+ * the calling process and does not link V8: each job has a process of its own, forked from
+ * kiln-engine.
+ *
+ * CONVENTIONS, which hold for every function here:
+ *
+ * Errors. Functions that can fail return a kiln_status and fill `*err` (may be NULL); `ret_`
+ * arguments stay untouched. What the *script* did (threw, ran out of time) is no such failure: it
+ * is an outcome in the response. Ownership. kiln_bytes are counted references: a function that
+ * takes one takes a reference of its own. Threads. A kiln may be used from any thread. A done
+ * function runs on a thread of the kiln's, or on the submitting thread before kiln_submit() returns
+ * (a hit); it must not block. Text is UTF-8. Times are milliseconds unless named otherwise.
+ */
+#ifndef KILN_TOOLKIT_KILN_H
+#define KILN_TOOLKIT_KILN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define KILN_API __attribute__((visibility("default")))
+#else
+#define KILN_API
+#endif
+
+#define KILN_VERSION "0.1.0"
+
+/* X(symbol, number, code, what it means). The code is what HTTP and --json show. Never renumbered.
+ */
+#define KILN_STATUS_MAP(X)                                                 \
+  X(KILN_OK, 0, "OK", "success")                                           \
+  X(KILN_NOT_FOUND, 1, "ERR_NOT_FOUND", "no such key")                     \
+  X(KILN_EINVAL, 100, "ERR_INVALID_ARG_VALUE", "invalid argument")         \
+  X(KILN_ETOOBIG, 203, "ERR_TOO_LARGE", "over a limit")                    \
+  X(KILN_EBUSY, 300, "ERR_BUSY", "the queue of jobs is full")              \
+  X(KILN_ECLOSING, 301, "ERR_CLOSING", "the service is stopping")          \
+  X(KILN_ESTORE, 400, "ERR_STORE", "the store cannot be used")             \
+  X(KILN_EENGINE, 500, "ERR_ENGINE", "no engine process could be started") \
+  X(KILN_ENOMEM, 501, "ERR_NO_MEMORY", "out of memory")                    \
+  X(KILN_EINTERNAL, 502, "ERR_INTERNAL", "a fault of Kiln's own")
+
+typedef enum kiln_status {
+#define KILN_STATUS_ENUM(symbol, number, code, text) symbol = number,
+  KILN_STATUS_MAP(KILN_STATUS_ENUM)
+#undef KILN_STATUS_ENUM
+} kiln_status;
+KILN_API const char *kiln_status_code(kiln_status status);
+KILN_API const char *kiln_status_text(kiln_status status);
+
+/* Caller-owned, nothing to free. */
+typedef struct kiln_error {
+  kiln_status status;
+  char code[64]; /* Node's code where it has one (ERR_OUT_OF_RANGE ...), else kiln_status_code() */
+  char message[512];
+} kiln_error;
+
+typedef struct kiln_span {
+  const char *data;
+  size_t length;
+} kiln_span;
+KILN_API kiln_span kiln_span_from(const char *text);
+
+/* ---- bytes
+ * ------------------------------------------------------------------------------------------ */
+
+/* Immutable bytes with a counted reference. From KILN_MEMFD_MIN bytes on they live in a sealed
+ * memfd, so that they reach an engine process without being copied. data is 8-byte aligned. */
+#define KILN_MEMFD_MIN 65536
+typedef struct kiln_bytes kiln_bytes;
+
+/* Makes bytes from a copy of `data`. NULL on out of memory. */
+KILN_API kiln_bytes *kiln_bytes_new(const void *data, size_t length);
+KILN_API kiln_bytes *kiln_bytes_ref(kiln_bytes *bytes);
+KILN_API void kiln_bytes_unref(kiln_bytes *bytes); /* NULL does nothing */
+KILN_API kiln_span kiln_bytes_get(const kiln_bytes *bytes);
+
+/* Bytes that arrive in pieces: an upload. `expected` (0: unknown) decides where they are put. */
+typedef struct kiln_bytes_writer kiln_bytes_writer;
+KILN_API kiln_bytes_writer *kiln_bytes_writer_new(size_t expected, size_t max);
+/* KILN_ETOOBIG past `max`, KILN_ENOMEM. */
+KILN_API kiln_status kiln_bytes_writer_append(kiln_bytes_writer *writer, const void *data,
+                                              size_t length);
+KILN_API size_t kiln_bytes_writer_length(const kiln_bytes_writer *writer);
+/* Ends the writer in any case; NULL on out of memory. */
+KILN_API kiln_bytes *kiln_bytes_writer_finish(kiln_bytes_writer *writer);
+KILN_API void kiln_bytes_writer_free(kiln_bytes_writer *writer);
+
+/* ---- the service
+ * -------------------------------------------------------------------------------------- */
+
+typedef struct kiln kiln;
+
+typedef struct kiln_options {
+  size_t struct_size;
+  const char *store_path; /* NULL: no store, everything is a miss */
+  bool store_read_only;
+  bool keep_sources;         /* store source texts too, so that run may name a key */
+  const char *engine_path;   /* NULL: kiln-engine beside this executable, else in libexec */
+  unsigned workers_max;      /* jobs at once; 0 means the number of cores */
+  unsigned queue_max;        /* jobs waiting beyond that; 0 means 256 */
+  unsigned forks_per_zygote; /* 0 means 10,000 */
+  uint64_t heap_max_bytes;   /* V8's limit per job; 0 means 256 MiB */
+  uint64_t memory_max_bytes; /* the worker's private memory (RLIMIT_DATA); 0 means heap + 256 MiB */
+  uint64_t source_max_bytes; /* 0 means 64 MiB */
+  uint64_t result_max_bytes; /* JSON of one result; 0 means 16 MiB */
+  uint64_t console_max_bytes;  /* of one job; 0 means 1 MiB */
+  unsigned timeout_default_ms; /* where a request names none; 0 means 5,000 */
+  unsigned timeout_max_ms;     /* more is refused; 0 means 60,000 */
+  unsigned kill_grace_ms;      /* after the deadline, before SIGKILL; 0 means 150 */
+} kiln_options;
+#define KILN_OPTIONS_INIT \
+  { .struct_size = sizeof(kiln_options) }
+
+KILN_API kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *err);
+
+/* Stops taking requests, waits up to `drain_ms` for those in flight (then kills their workers; each
+ * still gets its done call), and frees. */
+KILN_API void kiln_close(kiln *k, unsigned drain_ms);
+
+typedef enum kiln_op {
+  KILN_COMPILE = 0,            /* key, sizes, times; the blob stays in the store */
+  KILN_CREATE_CACHED_DATA = 1, /* ... and the bytes */
+  KILN_RUN = 2,
+  KILN_MEASURE_MEMORY = 3,
+} kiln_op;
+typedef enum kiln_kind { KILN_SCRIPT = 0, KILN_MODULE = 1, KILN_FUNCTION = 2 } kiln_kind;
+typedef enum kiln_mode {
+  KILN_LAZY = 0,
+  KILN_EAGER = 1,
+  KILN_WARM = 2,
+  KILN_WORKLOAD = 3
+} kiln_mode;
+
+#define KILN_PARAMS_MAX 1024
+#define KILN_MODULES_MAX 4096
+#define KILN_CONTEXTS_MAX 256
+#define KILN_SCRIPTS_MAX 1024
+#define KILN_KEY_HEX 64
+
+typedef struct kiln_named_source {
+  kiln_span name; /* a module's specifier; a script's filename */
+  kiln_bytes *source;
+} kiln_named_source;
+
+/* One context of a measureMemory request. */
+typedef struct kiln_measure_context {
+  kiln_span name;
+  kiln_span globals_json; /* an object; empty: none */
+  const kiln_named_source *scripts;
+  size_t scripts_count;
+} kiln_measure_context;
+
+/* A request; all of it is read during kiln_submit() (references are taken to the bytes). All-zero
+ * fields mean Node's defaults. */
+typedef struct kiln_request {
+  kiln_op op;
+  /* compile, createCachedData, run */
+  kiln_kind kind;
+  kiln_bytes *source;
+  kiln_span key; /* run: 64 hex digits instead of a source, if the store kept it */
+  kiln_span filename;
+  int32_t line_offset;
+  int32_t column_offset;
+  const kiln_span *params; /* of a function */
+  size_t params_count;
+  kiln_span engine; /* empty: the default; another is KILN_EINVAL until it exists */
+  /* compile, createCachedData */
+  kiln_mode mode;
+  kiln_bytes
+      *workload; /* with KILN_WORKLOAD: a script run in the same context after the top level */
+  /* run */
+  kiln_span globals_json; /* an object */
+  kiln_span args_json;    /* of a function: an array */
+  unsigned timeout_ms;    /* 0: the kiln's default */
+  bool microtasks_after_evaluate;
+  kiln_span context_name;
+  kiln_span context_origin;
+  bool deny_strings; /* contextCodeGeneration.strings === false */
+  bool deny_wasm;
+  const kiln_named_source *modules;
+  size_t modules_count;
+  /* measureMemory */
+  bool detailed;
+  bool eager;
+  const kiln_measure_context *contexts; /* the first is `current`; at least one */
+  size_t contexts_count;
+} kiln_request;
+
+/* What became of the script. X(symbol, word). */
+#define KILN_OUTCOME_MAP(X)                    \
+  X(KILN_OUTCOME_OK, "ok")                     \
+  X(KILN_OUTCOME_EXCEPTION, "exception")       \
+  X(KILN_OUTCOME_TIME_LIMIT, "time_limit")     \
+  X(KILN_OUTCOME_MEMORY_LIMIT, "memory_limit") \
+  X(KILN_OUTCOME_CRASHED, "crashed")
+typedef enum kiln_outcome {
+#define KILN_OUTCOME_ENUM(symbol, word) symbol,
+  KILN_OUTCOME_MAP(KILN_OUTCOME_ENUM)
+#undef KILN_OUTCOME_ENUM
+} kiln_outcome;
+KILN_API const char *kiln_outcome_word(kiln_outcome outcome);
+
+typedef enum kiln_cache {
+  KILN_CACHE_NONE = 0, /* the operation looks nothing up */
+  KILN_CACHE_HIT = 1,
+  KILN_CACHE_MISS = 2,
+  KILN_CACHE_COALESCED = 3, /* another request's job answered this one too */
+  KILN_CACHE_BYPASS = 4,    /* the store failed; the answer is right all the same */
+} kiln_cache;
+KILN_API const char *kiln_cache_word(kiln_cache cache); /* "hit", ... */
+
+/* Times inside the engine process, ns; 0: did not happen. */
+typedef struct kiln_times {
+  uint64_t queued_ns; /* from submit to the worker's start */
+  uint64_t compile_ns;
+  uint64_t run_ns;
+  uint64_t serialize_ns;
+  uint64_t total_ns; /* from submit to done */
+} kiln_times;
+
+/* The answer. Lent to the done function for the call; blob and *_json may be referenced and kept.
+ */
+typedef struct kiln_response {
+  kiln_status status; /* not KILN_OK: `error` says why, nothing else is set */
+  kiln_error error;
+  kiln_outcome outcome; /* not OK: the exception below says what the script did */
+  kiln_op op;
+  /* the exception */
+  const char *code;
+  const char *name;
+  const char *message;
+  const char *stack;
+  const char *resource;
+  const char *source_line;
+  int line;
+  int column;
+  int signal; /* crashed: the signal, 0 if it exited */
+  /* compile, createCachedData */
+  kiln_cache cache;
+  char key[KILN_KEY_HEX + 1];
+  const char *engine;
+  kiln_bytes *blob; /* KILN_CREATE_CACHED_DATA */
+  uint64_t source_length;
+  uint64_t blob_length;
+  /* run: JSON texts, checked to be JSON; NULL where not produced */
+  kiln_bytes *result_json;
+  kiln_bytes *globals_json;
+  kiln_bytes *console_json; /* [{"level","text"}, ...] also present with an exception */
+  bool console_truncated;
+  int cached_data_rejected; /* 1, 0, or -1: none was offered (undefined) */
+  /* run and measureMemory */
+  kiln_bytes *memory_json; /* run: heap statistics; measureMemory: the whole answer */
+  kiln_times times;
+} kiln_response;
+
+typedef void (*kiln_done_fn)(void *user, const kiln_response *response);
+
+/* Starts a request. On KILN_OK `done` is called exactly once, perhaps before this returns; on any
+ * other status never. */
+KILN_API kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
+                                 void *user, kiln_error *err);
+
+/* Looks an entry up by its key, verified: the blob as bytes to unref. KILN_NOT_FOUND.
+ * `ret_length_only` may be NULL. */
+KILN_API kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob,
+                                          kiln_error *err);
+
+/* ---- what it knows of itself
+ * ------------------------------------------------------------------------------- */
+
+typedef struct kiln_engine_info {
+  char name[32]; /* "node-18": whose blobs these are */
+  char v8_version[64];
+  uint32_t cached_data_tag;
+  char flags[256];
+  char build_id[72];
+  char arch[16];
+  unsigned protocol;
+} kiln_engine_info;
+KILN_API size_t kiln_engine_count(const kiln *k);
+KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
+                                     kiln_error *err);
+
+/* Counters since open; those that start with store_ are the store's. */
+#define KILN_STATS_MAP(X) \
+  X(requests)             \
+  X(hits)                 \
+  X(misses)               \
+  X(coalesced)            \
+  X(bypasses)             \
+  X(busy)                 \
+  X(jobs)                 \
+  X(jobs_ok)              \
+  X(jobs_exception)       \
+  X(jobs_time_limit)      \
+  X(jobs_memory_limit)    \
+  X(jobs_crashed)         \
+  X(jobs_running)         \
+  X(jobs_queued)          \
+  X(kills)                \
+  X(zygotes_started)      \
+  X(zygotes_lost)         \
+  X(protocol_errors)      \
+  X(store_entries)        \
+  X(store_blob_bytes)     \
+  X(store_quarantined)    \
+  X(store_puts)           \
+  X(store_corrupt)        \
+  X(store_busy_waits)     \
+  X(store_errors)
+typedef struct kiln_stats {
+#define KILN_STATS_FIELD(name) uint64_t name;
+  KILN_STATS_MAP(KILN_STATS_FIELD)
+#undef KILN_STATS_FIELD
+} kiln_stats;
+KILN_API kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.h: engine processes. Private to the toolkit.
+ *
+ * The pool runs one thread with an epoll loop. It keeps a zygote (kiln-engine) and a spare one
+ * ready; for each job it has the zygote clone a worker (CLONE_PARENT, so that the worker is this
+ * process's child, outlives a zygote that dies and is reaped here by its pidfd), sends the job over
+ * a socketpair of its own, waits for the answer until the deadline plus grace, kills and reaps.
+ * Whatever a worker does costs its own job at most.
+ */
+#ifndef KILN_TOOLKIT_POOL_H
+#define KILN_TOOLKIT_POOL_H
+
+#include "toolkit/job.h"
+
+typedef struct kiln_pool kiln_pool;
+
+typedef struct kiln_pool_options {
+  const char *engine_path;
+  const char *engine_name; /* "node-18" */
+  unsigned workers_max;
+  unsigned queue_max;
+  unsigned forks_per_zygote;
+  unsigned kill_grace_ms;
+} kiln_pool_options;
+
+/* Starts thread and zygote and waits for the zygote's handshake. KILN_EENGINE says why it did not
+ * come. */
+kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool, kiln_error *err);
+
+/* Takes no more jobs, waits up to drain_ms for those it has, kills the rest (each gets its done
+ * call with KILN_ECLOSING), ends the zygotes, reaps everything. */
+void kiln_pool_free(kiln_pool *pool, unsigned drain_ms);
+
+/* `result` is lent for the call, which is made on the pool's thread. */
+typedef void (*kiln_job_done_fn)(void *user, const kiln_job_result *result);
+
+/* Queues a job. What it points to is copied or referenced before this returns. KILN_EBUSY when
+ * workers and queue are full, KILN_ECLOSING; then `done` is never called. Otherwise it is called
+ * exactly once. */
+kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done_fn done,
+                             void *user, kiln_error *err);
+
+void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info);
+
+/* Adds the pool's counters (jobs*, kills, zygotes_*, protocol_errors) to *stats. */
+void kiln_pool_add_stats(kiln_pool *pool, kiln_stats *stats);
+
+#endif
