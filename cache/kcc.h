@@ -14,10 +14,11 @@
  * library never prints and never exits. Ownership. Spans passed in are read during the call. What a
  * `ret_` struct owns is released with its own *_free(), which accepts an all-zero struct. Threads.
  * A kcc_store may be used by any number of threads at once: each reading thread has a connection of
- * its own, writes go through one. Do not carry an open store across fork(). Failure policy. A store
- * in trouble never makes an answer wrong: damaged entries are a miss, are counted and moved to
- * quarantine; a database that is busy is waited for and never deleted. Structs. All-zero options
- * mean defaults, apart from struct_size, which the *_INIT macro sets.
+ * its own, writes go through one. Do not carry an open store across fork(): in the child every call
+ * on it is KCC_EINVAL, kcc_store_close() does nothing, and no other store can be opened. Failure
+ * policy. A store in trouble never makes an answer wrong: damaged entries are a miss, are counted
+ * and moved to quarantine; a database that is busy is waited for and never deleted. Structs.
+ * All-zero options mean defaults, apart from struct_size, which the *_INIT macro sets.
  */
 #ifndef KILN_CACHE_KCC_H
 #define KILN_CACHE_KCC_H
@@ -140,11 +141,15 @@ KCC_API kcc_status kcc_fingerprint_id(const kcc_fingerprint *fingerprint, kcc_di
 
 typedef struct kcc_store kcc_store;
 
+/* Options over these, and busy_ms over an hour or touch_every_ms over a day, are KCC_EINVAL. */
+#define KCC_ENTRY_MAX_BYTES 999999000 /* SQLite's rows end at 10^9 */
+#define KCC_TOUCH_MAX 65536
+
 typedef struct kcc_store_options {
   size_t struct_size;
   bool read_only;           /* never writes, not even last-used times; the store must exist */
-  uint64_t entry_max_bytes; /* a blob over this is KCC_ETOOBIG; 0 means 1 GiB - 1 */
-  unsigned busy_ms;         /* how long one call waits for another process's lock; 0 means 10,000 */
+  uint64_t entry_max_bytes; /* a blob over this is KCC_ETOOBIG; 0 means KCC_ENTRY_MAX_BYTES */
+  unsigned busy_ms;         /* how long one call waits for a lock; 0 means 10,000 */
   unsigned touch_every_ms;  /* how often last-used times are written together; 0 means 5,000 */
   unsigned touch_max;       /* ... or as soon as this many wait; 0 means 1,024 */
 } kcc_store_options;
@@ -152,7 +157,8 @@ typedef struct kcc_store_options {
   { sizeof(kcc_store_options), false, 0, 0, 0, 0 }
 
 /* Opens the store in directory `path`, creating directory (0700) and database (0600) where missing.
- * A directory that others may write to, or of another owner, is KCC_EPERM. */
+ * A directory or database that others may write to, or of another owner, is KCC_EPERM; to read
+ * only, root's are as good as one's own. */
 KCC_API kcc_status kcc_store_open(const char *path, const kcc_store_options *options,
                                   kcc_store **ret_store, kcc_error *err);
 
@@ -185,7 +191,7 @@ typedef struct kcc_put {
   kcc_span filename;
   kcc_span blob;
   kcc_span source_text; /* kept once per digest, compressed, so that a run can name a key instead of
-                           a source; empty: not kept */
+                           a source; empty: not kept. KCC_EINVAL if it is not of that digest */
 } kcc_put;
 
 /* Stores an entry, replacing one of the same key. When it returns KCC_OK the entry survives kill -9
@@ -209,7 +215,8 @@ KCC_API kcc_status kcc_store_get(kcc_store *store, const kcc_digest *key,
                                  kcc_error *err);
 
 /* The source text kept under `source`, verified against that digest. Release with kcc_entry_free();
- * only `blob` and info.source/source_length are set. */
+ * only `blob` and info.source/source_length are set. It is kept as long as an entry of that source
+ * is. Damage is a miss here too. */
 KCC_API kcc_status kcc_store_get_source(kcc_store *store, const kcc_digest *source,
                                         kcc_entry *ret_entry, kcc_error *err);
 
@@ -240,8 +247,10 @@ typedef struct kcc_stats {
 } kcc_stats;
 KCC_API kcc_status kcc_store_stats(kcc_store *store, kcc_stats *ret_stats, kcc_error *err);
 
-/* Reads and checks every entry, and the database itself (PRAGMA quick_check). Damaged entries are
- * quarantined unless the store is read-only; `damaged`, which may be NULL, is called for each. */
+/* Reads and checks every entry and every source text, and the database itself (PRAGMA quick_check).
+ * What is damaged is quarantined unless the store is read-only; `damaged`, which may be NULL, is
+ * called for each with what is readable of it, and ends the call by returning false. Source texts
+ * count like entries; of them only info.source and info.source_length are set. */
 typedef struct kcc_verify_result {
   uint64_t checked;
   uint64_t damaged;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * source.h: source texts, one row per digest.
+ */
+#ifndef KILN_CACHE_SOURCE_H
+#define KILN_CACHE_SOURCE_H
+
+#include "cache/db.h"
+
+/* A source text ready to be stored: a zstd frame in an envelope whose key is the digest. */
+typedef struct kcc__packed {
+  uint8_t *bytes; /* owned; NULL: not packed */
+  size_t length;
+} kcc__packed;
+
+/* Compresses `text` after making sure that it is of `digest`. */
+kcc_status kcc__source_pack(kcc_span text, const kcc_digest *digest, kcc__packed *ret_packed,
+                            kcc_error *err);
+void kcc__packed_release(kcc__packed *packed);
+
+kcc_status kcc__source_exists(kcc__conn *conn, const kcc_digest *digest, bool *ret_exists,
+                              kcc_error *err);
+kcc_status kcc__source_write(kcc__conn *conn, const kcc_digest *digest, uint64_t length,
+                             const kcc__packed *packed, kcc_error *err);
+
+/* What stands under an id, unpacked and checked. */
+typedef struct kcc__source_row {
+  bool found;
+  const char *damage; /* NULL: none */
+  kcc_digest digest;
+  uint8_t *text; /* owned */
+  size_t length;
+} kcc__source_row;
+kcc_status kcc__source_load(kcc__conn *conn, int64_t id, kcc__source_row *ret_row, kcc_error *err);
+void kcc__source_release(kcc__source_row *row);
+
+#endif
