@@ -52,7 +52,7 @@ extern "C" {
 #define KV8_VERSION_MINOR 1
 #define KV8_VERSION_PATCH 0
 
-/* ---- status and error ------------------------------------------------------------------ */
+/* ---- status and error ----------------------------------------------------------------------- */
 
 /* By hundreds: 1xx the caller's mistake, 2xx the input's, 3xx a limit, 5xx the engine's.
  * Values are never renumbered. X(symbol, number, what it means) */
@@ -113,7 +113,7 @@ typedef struct kv8_blob {
 } kv8_blob;
 KV8_API void kv8_blob_free(kv8_blob *blob);
 
-/* ---- engine: once per process ------------------------------------------------------------ */
+/* ---- engine: once per process --------------------------------------------------------------- */
 
 /* The flags Node 18.20 runs with; with them this library's cached data carries Node 18.20's tag
  * and is accepted by it. */
@@ -122,15 +122,18 @@ KV8_API void kv8_blob_free(kv8_blob *blob);
 typedef struct kv8_engine_options {
   size_t struct_size;
   const char *flags;  /* V8 flags, space separated; NULL means KV8_FLAGS_NODE_18. A flag V8
-                         does not know is KV8_EINVAL, naming it. Frozen from then on. */
+                         does not know is KV8_EINVAL, naming it, and final, since V8 may have
+                         taken the others. Frozen from then on. */
   unsigned threads;   /* background threads for V8's jobs; 0 means one less than the cores, at least
                          1,   at most 4 */
-  bool defer_threads; /* start no thread until kv8_engine_after_fork(): for a zygote */
+  bool defer_threads; /* start no thread until kv8_engine_after_fork(): for a zygote. Until then a
+                         deadline is KV8_ESTATE, and V8's background work waits */
 } kv8_engine_options;
 #define KV8_ENGINE_OPTIONS_INIT \
   { sizeof(kv8_engine_options), NULL, 0, false }
 
-/* Starts V8. Once per process: a second start, also after a stop, is KV8_ESTATE. */
+/* Starts V8. Once per process: a second start, also after a stop or a refused flag, is
+ * KV8_ESTATE. */
 KV8_API kv8_status kv8_engine_start(const kv8_engine_options *options, kv8_error *err);
 
 /* Ends V8; every isolate must have been freed. Nothing may be called afterwards. */
@@ -138,10 +141,18 @@ KV8_API void kv8_engine_stop(void);
 
 /* To be called in a process forked from one that started the engine with defer_threads, before
  * anything else of this library: gives this process a random seed of its own (siblings would share
- * Math.random()) and allows background threads, which start when V8 first needs one, or now if
- * `threads_now`. The forking process must also keep V8 from marking its heap MADV_DONTFORK: define
- * `madvise` in the executable so that it ignores that one advice (kiln-engine does). */
+ * Math.random(); a context in which the parent has called it already goes on with the parent's
+ * numbers) and allows background threads, which start when V8 first needs one, or now if
+ * `threads_now`. KV8_EUNSUPPORTED where V8 freezes its flags (from V8 10.5 on). The forking process
+ * must also keep V8 from marking its heap MADV_DONTFORK: define `madvise` in the executable so that
+ * it ignores that one advice (kiln-engine does). */
 KV8_API kv8_status kv8_engine_after_fork(bool threads_now, kv8_error *err);
+
+/* Makes the process _exit(code) at once when operator new finds no memory, or when a C++ exception
+ * has nowhere to go (V8 and ICU are built without handlers): for a process that does one job under
+ * RLIMIT_DATA, where the exit code is the message. In an ordinary program it would turn KV8_ENOMEM
+ * into an exit. Call it once the engine has started; for good. */
+KV8_API void kv8_engine_exit_on_out_of_memory(int code);
 
 /* Who this engine is; lent for the life of the process. All of it belongs in a cache key: V8's own
  * version tag does not tell builds apart. */
@@ -154,7 +165,7 @@ typedef struct kv8_engine_info {
 } kv8_engine_info;
 KV8_API kv8_status kv8_engine_get_info(kv8_engine_info *ret_info, kv8_error *err);
 
-/* ---- isolate --------------------------------------------------------------------------------- */
+/* ---- isolate -------------------------------------------------------------------------------- */
 
 typedef struct kv8_isolate kv8_isolate;
 typedef struct kv8_context kv8_context;
@@ -171,10 +182,11 @@ typedef void (*kv8_fatal_fn)(void *user, kv8_fatal_kind kind, const char *locati
 
 typedef struct kv8_isolate_options {
   size_t struct_size;
-  size_t heap_max_bytes;         /* old + young generation; 0 keeps V8's default. Near the limit it
-                                    is raised once by heap_grace_bytes and the running script is
-                                    terminated with KV8_EHEAP. One huge allocation can still end
-                                    in on_fatal: V8's limit is not a hard one. */
+  size_t heap_max_bytes;         /* old + young generation, at least 8 MiB; 0 keeps V8's default.
+                                    Near the limit it is raised once by heap_grace_bytes and the
+                                    running script is terminated: KV8_EHEAP, ERR_HEAP_LIMIT. One
+                                    huge allocation can still end in on_fatal: V8's limit is not
+                                    a hard one. */
   size_t heap_grace_bytes;       /* 0 means 32 MiB */
   size_t array_buffer_max_bytes; /* all ArrayBuffers together; more is a RangeError. 0: no limit */
   size_t stack_max_bytes; /* what V8 may use of the calling thread's stack; 0 keeps 984 KiB */
@@ -192,7 +204,7 @@ KV8_API kv8_status kv8_isolate_new(const kv8_isolate_options *options, kv8_isola
 KV8_API void kv8_isolate_free(kv8_isolate *isolate);
 
 /* Changes the heap limit of a live isolate that has not been near its limit yet (a zygote's is
- * made before the job's limit is known). 0 is KV8_EINVAL. */
+ * made before the job's limit is known); KV8_ESTATE if it has. Below 8 MiB is KV8_EINVAL. */
 KV8_API kv8_status kv8_isolate_set_heap_max(kv8_isolate *isolate, size_t heap_max_bytes,
                                             kv8_error *err);
 
@@ -203,14 +215,15 @@ KV8_API void kv8_isolate_set_array_buffer_max(kv8_isolate *isolate, size_t max_b
  * after the isolate moves to another thread or stack. */
 KV8_API void kv8_isolate_set_stack_max(kv8_isolate *isolate, size_t bytes);
 
-/* Stops the JavaScript that runs in `isolate` now; that call returns KV8_EINTERRUPTED with code
- * ERR_SCRIPT_EXECUTION_INTERRUPTED. Without a running script it does nothing. From any thread,
- * until kv8_isolate_free() begins. Some of V8's native loops cannot be stopped (facts in
- * ARCHITECTURE.md): a process of its own can. RC07 */
+/* Stops the JavaScript that runs in `isolate` now, nested calls and all; they return
+ * KV8_EINTERRUPTED with code ERR_SCRIPT_EXECUTION_INTERRUPTED. Without a call of this library in
+ * progress it does nothing. From any thread, until kv8_isolate_free() begins. Some of V8's native
+ * loops cannot be stopped (facts in ARCHITECTURE.md): a process of its own can. RC07 */
 KV8_API void kv8_isolate_terminate(kv8_isolate *isolate);
 
 /* Runs what V8 posted for this thread (finalisers, compile jobs, memory measurement), waiting up to
- * `wait_ms` for the first task. Sets *ret_ran, which may be NULL, to whether one ran. */
+ * `wait_ms` for the first task; about 1,000 tasks at most. Finalisers are guest code, and have
+ * no deadline here. Sets *ret_ran, which may be NULL, to whether one ran. */
 KV8_API kv8_status kv8_isolate_pump(kv8_isolate *isolate, unsigned wait_ms, bool *ret_ran,
                                     kv8_error *err);
 
@@ -250,8 +263,7 @@ KV8_API kv8_status kv8_isolate_each_heap_space(kv8_isolate *isolate,
                                                             const kv8_heap_space_statistics *space),
                                                void *user, kv8_error *err);
 
-/* ---- context ----------------------------------------------------------------------------------
- */
+/* ---- context -------------------------------------------------------------------------------- */
 
 typedef enum kv8_microtask_mode {
   KV8_MICROTASKS_SHARED = 0, /* the isolate's queue; drained by kv8_isolate_drain_microtasks()
@@ -329,13 +341,13 @@ KV8_API kv8_status kv8_context_globals_to_json(kv8_context *context,
                                                const kv8_json_options *options, kv8_blob *ret_json,
                                                kv8_error *err);
 
-/* ---- source and cached data --------------------------------------------------------------------
- */
+/* ---- source and cached data ----------------------------------------------------------------- */
 
 typedef enum kv8_cache_outcome {
   KV8_CACHE_NOT_OFFERED = 0, /* no cached data was passed: Node's cachedDataRejected undefined */
-  KV8_CACHE_ACCEPTED = 1,
-  KV8_CACHE_REJECTED = 2, /* not an error: the source was compiled from scratch (SC12) */
+  KV8_CACHE_ACCEPTED = 1,    /* or at least its header, if this isolate has compiled the same source
+                                before: V8 then takes what it has and reads no payload */
+  KV8_CACHE_REJECTED = 2,    /* not an error: the source was compiled from scratch (SC12) */
 } kv8_cache_outcome;
 
 typedef enum kv8_compile_mode {
@@ -365,14 +377,14 @@ typedef struct kv8_source {
 #define KV8_SOURCE_INIT \
   { sizeof(kv8_source), {NULL, 0}, NULL, NULL, {NULL, 0}, 0, 0, {NULL, 0}, KV8_COMPILE_LAZY }
 
-/* ---- running
- * ------------------------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 typedef struct kv8_run_options {
   size_t struct_size;
   unsigned timeout_ms; /* 0: none. Past it: KV8_ETIMEOUT, ERR_SCRIPT_EXECUTION_TIMEOUT, "Script
                           execution timed out after Nms" (RC05). Microtasks drained by this run
-                          count. The context stays usable (RC10). */
+                          count. The context stays usable (RC10). A run nested in another (from
+                          on_console) that the outer one's deadline ends is KV8_EINTERRUPTED. */
 } kv8_run_options;
 #define KV8_RUN_OPTIONS_INIT \
   { sizeof(kv8_run_options), 0 }
@@ -381,8 +393,7 @@ typedef struct kv8_run_options {
 KV8_API kv8_status kv8_isolate_drain_microtasks(kv8_isolate *isolate, unsigned timeout_ms,
                                                 kv8_error *err);
 
-/* ---- script: compiled, bound to no context (SC01-SC03)
- * ---------------------------------------------- */
+/* ---- script: compiled, bound to no context (SC01-SC03) -------------------------------------- */
 
 /* Compiles. KV8_ESYNTAX has line, column and source line. `ret_outcome` may be NULL. */
 KV8_API kv8_status kv8_script_compile(kv8_isolate *isolate, const kv8_source *source,
@@ -406,8 +417,7 @@ KV8_API kv8_status kv8_script_create_cached_data(kv8_script *script, kv8_blob *r
 KV8_API kv8_status kv8_script_copy_source_map_url(kv8_script *script, kv8_blob *ret_url,
                                                   kv8_error *err);
 
-/* ---- function: compileFunction
- * ---------------------------------------------------------------------- */
+/* ---- function: compileFunction -------------------------------------------------------------- */
 
 #define KV8_PARAMS_MAX 1024
 
@@ -440,8 +450,7 @@ KV8_API kv8_status kv8_function_create_cached_data(kv8_function *function, kv8_b
 KV8_API kv8_status kv8_function_copy_value(kv8_function *function, kv8_value **ret_value,
                                            kv8_error *err);
 
-/* ---- module: a source text module record
- * --------------------------------------------------------------- */
+/* ---- module: a source text module record ---------------------------------------------------- */
 
 typedef enum kv8_module_status {
   KV8_MODULE_UNLINKED = 0,
@@ -506,8 +515,7 @@ KV8_API kv8_status kv8_module_create_cached_data(kv8_module *module, kv8_blob *r
 KV8_API kv8_status kv8_module_create_warm_cached_data(kv8_module *module, kv8_blob *ret_data,
                                                       kv8_error *err);
 
-/* ---- values
- * ---------------------------------------------------------------------------------------------- */
+/* ---- values --------------------------------------------------------------------------------- */
 
 KV8_API void kv8_value_free(kv8_value *value);
 
@@ -526,8 +534,7 @@ KV8_API kv8_status kv8_value_to_json(kv8_context *context, const kv8_value *valu
 KV8_API kv8_status kv8_value_to_string(kv8_context *context, const kv8_value *value,
                                        kv8_blob *ret_text, kv8_error *err);
 
-/* ---- memory measurement (MM01-MM10)
- * ------------------------------------------------------------------------ */
+/* ---- memory measurement (MM01-MM10) --------------------------------------------------------- */
 
 typedef enum kv8_measure_mode {
   KV8_MEASURE_SUMMARY = 0,

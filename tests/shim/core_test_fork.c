@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * core_test_fork.c: a zygote. V8 starts without a thread, an isolate and a context are made, and
+ * children forked from it run code with background threads of their own, as kiln-engine's workers
+ * do.
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/shim/core_test.h"
+
+/* V8 marks its heap MADV_DONTFORK; without this a child crashes at its first touch of it. */
+__attribute__((visibility("default"))) int madvise(void *start, size_t length, int advice) {
+  return advice == MADV_DONTFORK ? 0 : (int)syscall(SYS_madvise, start, length, advice);
+}
+
+static unsigned count_threads(void) {
+  DIR *tasks = opendir("/proc/self/task");
+  ck_assert_ptr_nonnull(tasks);
+  unsigned count = 0;
+  for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+    count += entry->d_name[0] != '.';
+  }
+  closedir(tasks);
+  return count;
+}
+
+static void zygote_setup(void) {
+  kv8_engine_options options = KV8_ENGINE_OPTIONS_INIT;
+  options.defer_threads = true;
+  options.threads = 2;
+  unsigned before = count_threads();
+  core_ok(kv8_engine_start(&options, &core_error));
+  core_ok(kv8_isolate_new(NULL, &core_isolate, &core_error));
+  core_ok(kv8_context_new(core_isolate, NULL, &core_context, &core_error));
+  ck_assert_uint_eq(count_threads(), before);
+}
+
+/* Hot enough for V8's optimising compiler and rich enough in garbage for its parallel collector:
+ * both want background threads. */
+static const char *const lodash_like =
+    "var _ = (function() {\n"
+    "  function baseEach(c, f) { for (var k in c) if (f(c[k], k, c) === false) break; return c }\n"
+    "  var _ = {};\n"
+    "  'map filter reduce groupBy'.split(' ').forEach(function(name) {\n"
+    "    _[name] = new Function('c', 'f', 'each',\n"
+    "      'var r = ' + (name == 'groupBy' ? '{}' : '[]') + ';' +\n"
+    "      'each(c, function(v, k) {' +\n"
+    "      (name == 'groupBy' ? '(r[f(v)] = r[f(v)] || []).push(v)' : 'r.push(f(v))') +\n"
+    "      '}); return r')\n"
+    "  });\n"
+    "  _.each = baseEach; return _ })();\n"
+    "var total = 0;\n"
+    "for (var round = 0; round < 10; round++) {\n"
+    "  var list = Array.from({length: 3000}, (x, i) => ({id: i, name: 'n' + i % 7, t: [i, i + "
+    "1]}));\n"
+    "  var groups = _.groupBy(list, x => x.name, _.each);\n"
+    "  total += _.map(groups.n3, x => x.id, _.each).length;\n"
+    "  total += JSON.parse(JSON.stringify(list)).length;\n"
+    "}\n"
+    "total";
+
+static void expect_total(kv8_context *context, const char *expected) {
+  kv8_script *script = NULL;
+  kv8_source source = core_source(lodash_like);
+  kv8_value *value = NULL;
+  kv8_blob text = {NULL, 0};
+  kv8_run_options options = KV8_RUN_OPTIONS_INIT;
+  options.timeout_ms = 60000;
+  if (kv8_script_compile(core_isolate, &source, &script, NULL, &core_error) != KV8_OK ||
+      kv8_script_run(script, context, &options, &value, &core_error) != KV8_OK ||
+      kv8_value_to_string(context, value, &text, &core_error) != KV8_OK ||
+      text.length != strlen(expected) || memcmp(text.data, expected, text.length) != 0) {
+    fprintf(stderr, "child: %s, %.*s\n", core_error.message, (int)text.length,
+            (const char *)text.data);
+    _exit(3);
+  }
+  kv8_blob_free(&text);
+  kv8_value_free(value);
+  kv8_script_free(script);
+}
+
+/* Runs in the child, writes 64 bytes of Math.random() and leaves by _exit(). */
+static void child_main(int round, int out) {
+  if (kv8_engine_after_fork(round % 2 == 1, &core_error) != KV8_OK ||
+      (round % 2 == 1) != (count_threads() > 1)) {
+    _exit(1);
+  }
+  kv8_script *script = NULL;
+  kv8_value *value = NULL;
+  kv8_blob text = {NULL, 0};
+  kv8_source source = core_source("String(Math.random()).padEnd(32, '.').slice(0, 32)");
+  if (kv8_script_compile(core_isolate, &source, &script, NULL, &core_error) != KV8_OK ||
+      kv8_script_run(script, core_context, NULL, &value, &core_error) != KV8_OK ||
+      kv8_value_to_string(core_context, value, &text, &core_error) != KV8_OK || text.length != 32 ||
+      write(out, text.data, 32) != 32) {
+    _exit(2);
+  }
+  kv8_blob_free(&text);
+  kv8_value_free(value);
+  kv8_script_free(script);
+  expect_total(core_context, "34290");
+  if (count_threads() != 4) { /* this one, the watchdog, and V8's two, which it has asked for */
+    _exit(5);
+  }
+  source = core_source("for (;;);");
+  kv8_run_options options = KV8_RUN_OPTIONS_INIT;
+  options.timeout_ms = 10;
+  if (kv8_script_compile(core_isolate, &source, &script, NULL, &core_error) != KV8_OK ||
+      kv8_script_run(script, core_context, &options, NULL, &core_error) != KV8_ETIMEOUT) {
+    _exit(4);
+  }
+  kv8_script_free(script);
+  if (round % 10 == 0) { /* an orderly end works in a child, too */
+    kv8_context_free(core_context);
+    kv8_isolate_free(core_isolate);
+    kv8_engine_stop();
+  }
+  _exit(0);
+}
+
+START_TEST(zygote_children_run_code) {
+  enum { kChildren = 50, kParallel = 2 };
+  static char numbers[kChildren][33];
+  zygote_setup();
+  for (int first = 0; first < kChildren; first += kParallel) {
+    pid_t children[kParallel];
+    int pipes[kParallel][2];
+    for (int i = 0; i < kParallel; ++i) {
+      ck_assert_int_eq(pipe(pipes[i]), 0);
+      children[i] = fork();
+      ck_assert_int_ge(children[i], 0);
+      if (children[i] == 0) {
+        child_main(first + i, pipes[i][1]);
+      }
+      close(pipes[i][1]);
+    }
+    for (int i = 0; i < kParallel; ++i) {
+      int status = 0;
+      ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
+      ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child %d: wait status %#x",
+                    first + i, (unsigned)status);
+      ck_assert_int_eq(read(pipes[i][0], numbers[first + i], 32), 32);
+      close(pipes[i][0]);
+    }
+  }
+  for (int i = 0; i < kChildren; ++i) {
+    for (int j = 0; j < i; ++j) {
+      ck_assert_str_ne(numbers[i], numbers[j]);
+    }
+  }
+  ck_assert_uint_eq(count_threads(), 1);
+  core_teardown();
+}
+END_TEST
+
+START_TEST(zygote_refuses_deadlines) {
+  zygote_setup();
+  core_is(core_try(core_context, "1", 10), KV8_ESTATE);
+  /* But runs code that makes V8 post background work, and gives it up in order. */
+  kv8_script *script = core_compile(lodash_like);
+  core_expect_script(script, core_context, "34290");
+  kv8_script_free(script);
+  ck_assert_uint_eq(count_threads(), 1);
+  core_teardown();
+}
+END_TEST
+
+START_TEST(zygote_work_is_not_lost) {
+  zygote_setup();
+  core_expect(core_context, lodash_like, "34290");
+  pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (child == 0) {
+    if (kv8_engine_after_fork(false, &core_error) != KV8_OK) {
+      _exit(1);
+    }
+    expect_total(core_context, "34290");
+    kv8_context_free(core_context);
+    kv8_isolate_free(core_isolate);
+    kv8_engine_stop();
+    _exit(0);
+  }
+  int status = 0;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status %#x", (unsigned)status);
+  core_teardown();
+}
+END_TEST
+
+START_TEST(after_fork_needs_a_zygote) {
+  core_engine();
+  core_is(kv8_engine_after_fork(false, &core_error), KV8_ESTATE);
+  kv8_engine_stop();
+  core_is(kv8_engine_after_fork(false, &core_error), KV8_ESTATE);
+}
+END_TEST
+
+int main(void) {
+  TCase *all = tcase_create("zygote");
+  tcase_set_timeout(all, 300);
+  tcase_add_test(all, zygote_children_run_code);
+  tcase_add_test(all, zygote_refuses_deadlines);
+  tcase_add_test(all, zygote_work_is_not_lost);
+  tcase_add_test(all, after_fork_needs_a_zygote);
+  TCase *cases[] = {all};
+  return core_main(cases, 1, "shim zygote");
+}
