@@ -11,6 +11,7 @@
 #define KILN_TOOLKIT_JOB_H
 
 #include "toolkit/kiln.h"
+#include "toolkit/wire.h"
 
 typedef enum kiln_job_op { KILN_JOB_BAKE = 1, KILN_JOB_RUN = 2, KILN_JOB_MEASURE = 3 } kiln_job_op;
 
@@ -76,5 +77,47 @@ typedef struct kiln_job_result {
   int cached_data_rejected; /* 1, 0, -1 */
   kiln_times times;
 } kiln_job_result;
+
+/* The codes a job's end may carry beside those of scripts and of Node. */
+#define KILN_CODE_TIME_LIMIT "ERR_SCRIPT_EXECUTION_TIMEOUT"
+#define KILN_CODE_MEMORY_LIMIT "ERR_MEMORY_LIMIT"
+#define KILN_CODE_CRASHED "ERR_ENGINE_CRASHED"
+#define KILN_CODE_PROTOCOL "ERR_ENGINE_PROTOCOL"
+
+/* What a worker exits with where it can still say why. */
+#define KILN_EXIT_MEMORY_LIMIT 77
+#define KILN_EXIT_FATAL 78
+
+#define KILN_RESULT_TEXT_MAX 8192 /* each of the exception's texts */
+#define KILN_BLOB_MAX ((uint64_t)256 << 20)
+
+/* Encodes a job as a KILN_WIRE_JOB message, to be released in any case. KILN_ETOOBIG,
+ * KILN_ENOMEM. */
+kiln_status kiln__job_encode(const kiln_job *job, kiln_wire_out *ret_out);
+
+/* A decoded job: what it owns beside the message, which must stay. */
+typedef struct kiln_job_frame {
+  kiln_job job;
+  void *arena;
+} kiln_job_frame;
+
+/* Decodes; sources are lent from the message or mapped. False: malformed, or no memory. */
+bool kiln__job_decode(kiln_wire_in *in, kiln_job_frame *ret_frame);
+void kiln__job_frame_release(kiln_job_frame *frame);
+
+/* Encodes what a worker found out (everything but status, signal and queued_ns, total_ns). */
+bool kiln__job_result_encode(const kiln_job_result *result, kiln_wire_out *ret_out);
+
+/* Limits on what a worker may answer. */
+typedef struct kiln_job_result_limits {
+  uint64_t result_max_bytes;  /* of each JSON text but the console's */
+  uint64_t console_max_bytes; /* of the console's texts; the JSON around them may be 6 times that */
+} kiln_job_result_limits;
+
+/* Decodes and checks an answer: ranges, UTF-8, JSON, seals, sizes. Texts are lent from the message,
+ * bytes are references: release with kiln__job_result_release(). False: malformed. */
+bool kiln__job_result_decode(kiln_wire_in *in, const kiln_job_result_limits *limits,
+                             kiln_job_result *ret_result);
+void kiln__job_result_release(kiln_job_result *result);
 
 #endif

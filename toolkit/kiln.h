@@ -70,8 +70,7 @@ typedef struct kiln_span {
 } kiln_span;
 KILN_API kiln_span kiln_span_from(const char *text);
 
-/* ---- bytes
- * ------------------------------------------------------------------------------------------ */
+/* ---- bytes --------------------------------------------------------------------------- */
 
 /* Immutable bytes with a counted reference. From KILN_MEMFD_MIN bytes on they live in a sealed
  * memfd, so that they reach an engine process without being copied. data is 8-byte aligned. */
@@ -95,8 +94,7 @@ KILN_API size_t kiln_bytes_writer_length(const kiln_bytes_writer *writer);
 KILN_API kiln_bytes *kiln_bytes_writer_finish(kiln_bytes_writer *writer);
 KILN_API void kiln_bytes_writer_free(kiln_bytes_writer *writer);
 
-/* ---- the service
- * -------------------------------------------------------------------------------------- */
+/* ---- the service --------------------------------------------------------------------- */
 
 typedef struct kiln kiln;
 
@@ -124,7 +122,7 @@ typedef struct kiln_options {
 KILN_API kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *err);
 
 /* Stops taking requests, waits up to `drain_ms` for those in flight (then kills their workers; each
- * still gets its done call), and frees. */
+ * still gets its done call), and frees. NULL does nothing. Not from a done function. */
 KILN_API void kiln_close(kiln *k, unsigned drain_ms);
 
 typedef enum kiln_op {
@@ -136,7 +134,7 @@ typedef enum kiln_op {
 typedef enum kiln_kind { KILN_SCRIPT = 0, KILN_MODULE = 1, KILN_FUNCTION = 2 } kiln_kind;
 typedef enum kiln_mode {
   KILN_LAZY = 0,
-  KILN_EAGER = 1,
+  KILN_EAGER = 1, /* not for a module: KILN_EINVAL, V8 has none */
   KILN_WARM = 2,
   KILN_WORKLOAD = 3
 } kiln_mode;
@@ -160,6 +158,9 @@ typedef struct kiln_measure_context {
   size_t scripts_count;
 } kiln_measure_context;
 
+/* Longest name of any kind in a request: filename, specifier, parameter, context name, origin. */
+#define KILN_NAME_MAX 4096
+
 /* A request; all of it is read during kiln_submit() (references are taken to the bytes). All-zero
  * fields mean Node's defaults. */
 typedef struct kiln_request {
@@ -181,7 +182,8 @@ typedef struct kiln_request {
   /* run */
   kiln_span globals_json; /* an object */
   kiln_span args_json;    /* of a function: an array */
-  unsigned timeout_ms;    /* 0: the kiln's default */
+  unsigned timeout_ms;    /* of any operation; 0: the kiln's default, for a measurement that waits
+                             for a garbage collection (not `eager`) the kiln's maximum */
   bool microtasks_after_evaluate;
   kiln_span context_name;
   kiln_span context_origin;
@@ -266,17 +268,31 @@ typedef struct kiln_response {
 typedef void (*kiln_done_fn)(void *user, const kiln_response *response);
 
 /* Starts a request. On KILN_OK `done` is called exactly once, perhaps before this returns; on any
- * other status never. */
+ * other status never.
+ *
+ * compile and createCachedData look the blob up; on a miss one job makes it for all requests of the
+ * same key and timeout that arrive meanwhile (KILN_CACHE_COALESCED), and each is answered after the
+ * entry is in the store for good. A job that fails answers all of them alike and stores nothing.
+ *
+ * run uses a stored blob of its source, if the source is of KILN_RUN_CACHE_MIN bytes or more: the
+ * one made in mode warm, else lazy, else eager, of the same filename, offsets and parameters. It
+ * makes none. A blob that the engine then rejects is removed. A run by `key` takes source, kind and
+ * blob from that entry; a function's parameters must be named again.
+ *
+ * import() in cached code: V8 up to 11.3 keeps the producer's host-defined options in a blob, so
+ * that import() in a script loaded by Node from such a blob fails with an unclear error
+ * (ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING, or "Invalid host defined options"), even where Node was
+ * given an importModuleDynamically. Bake such a script only if its import() is never reached. */
+#define KILN_RUN_CACHE_MIN 4096
 KILN_API kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
                                  void *user, kiln_error *err);
 
-/* Looks an entry up by its key, verified: the blob as bytes to unref. KILN_NOT_FOUND.
- * `ret_length_only` may be NULL. */
+/* Looks an entry up by its key, verified, whichever engine it is for: the blob as bytes to unref.
+ * KILN_NOT_FOUND; KILN_EINVAL if `key` is not 64 hex digits. */
 KILN_API kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob,
                                           kiln_error *err);
 
-/* ---- what it knows of itself
- * ------------------------------------------------------------------------------- */
+/* ---- what it knows of itself --------------------------------------------------------- */
 
 typedef struct kiln_engine_info {
   char name[32]; /* "node-18": whose blobs these are */
@@ -291,13 +307,16 @@ KILN_API size_t kiln_engine_count(const kiln *k);
 KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
                                      kiln_error *err);
 
-/* Counters since open; those that start with store_ are the store's. */
+/* Counters since open; those that start with store_ are the store's. `rejected` counts blobs that
+ * the store vouched for and the engine refused (they were removed), `bypasses` answers whose entry
+ * could not be stored, `busy` requests refused because too many were waiting. */
 #define KILN_STATS_MAP(X) \
   X(requests)             \
   X(hits)                 \
   X(misses)               \
   X(coalesced)            \
   X(bypasses)             \
+  X(rejected)             \
   X(busy)                 \
   X(jobs)                 \
   X(jobs_ok)              \

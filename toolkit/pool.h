@@ -32,7 +32,9 @@ kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool
  * call with KILN_ECLOSING), ends the zygotes, reaps everything. */
 void kiln_pool_free(kiln_pool *pool, unsigned drain_ms);
 
-/* `result` is lent for the call, which is made on the pool's thread. */
+/* `result` is lent for the call, which is made on the pool's thread, never under a lock. It may
+ * submit; it must not block, free the pool or start processes (the pool reaps its thread's
+ * children). */
 typedef void (*kiln_job_done_fn)(void *user, const kiln_job_result *result);
 
 /* Queues a job. What it points to is copied or referenced before this returns. KILN_EBUSY when

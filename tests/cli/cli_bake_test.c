@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cli_bake_test.c: `kiln precompile` and `kiln run` from outside: what they print, what they leave
+ * behind, what official Node makes of it.
+ */
+#include <check.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/kcc.h"
+#include "tests/cli/cli_support.h"
+
+/* ---- precompile ---------------------------------------------------------------------- */
+
+static void make_tree(void) {
+  write_file("src/plain.js", "var a = 1;");
+  write_file("src/a.cjs", "module.exports = 1; return;");
+  write_file("src/b.mjs", "import 'x'; export const b = 1;");
+  write_file("src/esm-by-syntax.js", "export default 1;");
+  write_file("src/cjs-by-syntax.js", "if (1) return; var b = 2;");
+  write_file("src/deep/er/package.json", "{\"type\": \"module\"}");
+  write_file("src/deep/er/c.js", "await 1; export {};");
+  write_file("src/strict/package.json", "{\"type\": \"commonjs\"}");
+  write_file("src/strict/d.js", "return require;");
+  write_file("src/notes.txt", "no JavaScript");
+  write_file("src/.js", "a hidden file without an ending");
+  ck_assert_int_eq(symlink("..", "src/deep/loop"), 0);
+  ck_assert_int_eq(symlink("plain.js", "src/link.js"), 0);
+}
+
+START_TEST(precompile_a_folder) {
+  static const char *const kinds[][2] = {{"src/plain.js", "script"},
+                                         {"src/a.cjs", "commonjs"},
+                                         {"src/b.mjs", "module"},
+                                         {"src/esm-by-syntax.js", "module"},
+                                         {"src/cjs-by-syntax.js", "commonjs"},
+                                         {"src/deep/er/c.js", "module"},
+                                         {"src/strict/d.js", "commonjs"}};
+  make_tree();
+  outcome result = KILN("precompile", "--json", "--store", "store", "--jobs", "2", "src/");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.err, "");
+  json_t *report = parse(result.out), *files = json_object_get(report, "files");
+  ck_assert_uint_eq(json_array_size(files), 7);
+  for (size_t i = 0; i < 7; i++) {
+    json_t *file = entry_of(files, "file", kinds[i][0]);
+    ck_assert_str_eq(string_of(file, "kind"), kinds[i][1]);
+    ck_assert_str_eq(string_of(file, "cache"), "miss");
+    ck_assert_str_eq(string_of(file, "mode"), "lazy");
+    ck_assert_uint_eq(strlen(string_of(file, "key")), 64);
+    ck_assert_int_gt(number_of(file, "blobBytes"), 0);
+    ck_assert(json_real_value(json_object_get(json_object_get(file, "times"), "compileMs")) > 0);
+  }
+  json_t *summary = json_object_get(report, "summary");
+  ck_assert_int_eq(number_of(summary, "files"), 7);
+  ck_assert_int_eq(number_of(summary, "baked"), 7);
+  ck_assert_int_eq(number_of(summary, "failed"), 0);
+  ck_assert_str_eq(string_of(json_object_get(report, "engine"), "name"), "node-18");
+  json_decref(report);
+  outcome_free(&result);
+
+  result = KILN("precompile", "--json", "--store", "store", "src");
+  expect_status(&result, 0);
+  report = parse(result.out);
+  ck_assert_int_eq(number_of(json_object_get(report, "summary"), "hits"), 7);
+  json_decref(report);
+  outcome_free(&result);
+
+  result = KILN("precompile", "--store", "store", "src");
+  expect_status(&result, 0);
+  ck_assert(strncmp(result.out, "hit ", 4) == 0);
+  ck_assert(says(result.err, "7 files, 7 hits, 0 failed"));
+  outcome_free(&result);
+}
+END_TEST
+
+START_TEST(precompile_tells_failures) {
+  write_file("good.js", "1");
+  write_file("bad.js", "\n  var = 1;");
+  outcome result = KILN("precompile", "--json", "--store", "store", "good.js", "bad.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "kiln precompile: bad.js:2:7: SyntaxError: "));
+  json_t *report = parse(result.out), *files = json_object_get(report, "files");
+  ck_assert_str_eq(string_of(entry_of(files, "file", "good.js"), "cache"), "miss");
+  json_t *error = json_object_get(entry_of(files, "file", "bad.js"), "error");
+  ck_assert_str_eq(string_of(error, "name"), "SyntaxError");
+  ck_assert_int_eq(number_of(error, "line"), 2);
+  ck_assert_int_eq(number_of(error, "column"), 7);
+  ck_assert_int_eq(number_of(json_object_get(report, "summary"), "failed"), 1);
+  json_decref(report);
+  outcome_free(&result);
+
+  result = KILN("precompile", "--quiet", "--store", "store", "good.js", "missing.js");
+  expect_status(&result, 1);
+  ck_assert_str_eq(result.out, "");
+  ck_assert_str_eq(result.err, "kiln precompile: 'missing.js': No such file or directory\n");
+  outcome_free(&result);
+
+  result = KILN("precompile", "--store", "store", "/dev/null");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "not a regular file"));
+  outcome_free(&result);
+
+  write_file("loop.js", "while (true);");
+  result = KILN("precompile", "--store", "store", "--mode", "warm", "--timeout", "100", "loop.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "loop.js"));
+  ck_assert(says(result.out, "failed"));
+  outcome_free(&result);
+
+  result = KILN("precompile", "--store", "/dev/null/x", "good.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "/dev/null/x"));
+  outcome_free(&result);
+}
+END_TEST
+
+/* What --out writes is what the store has, and official Node takes it. */
+START_TEST(precompile_out_is_for_node) {
+  make_tree();
+  outcome result = KILN("precompile", "--store", "store", "--out", "baked/here", "--quiet", "src");
+  expect_status(&result, 0);
+  outcome_free(&result);
+  size_t length, cache_length;
+  char *text = read_file("baked/here/manifest.json", &length);
+  json_t *manifest = parse(text), *entries = json_object_get(manifest, "entries");
+  ck_assert_int_eq(number_of(manifest, "version"), 1);
+  ck_assert_str_eq(string_of(json_object_get(manifest, "engine"), "name"), "node-18");
+  ck_assert_uint_eq(json_array_size(entries), 7);
+  size_t i;
+  json_t *entry;
+  json_array_foreach(entries, i, entry) {
+    char path[256], hex[KCC_HEX_BYTES];
+    kcc_digest digest;
+    (void)snprintf(path, sizeof(path), "baked/here/%s", string_of(entry, "cache"));
+    char *cache = read_file(path, &cache_length);
+    ck_assert_int_eq(number_of(entry, "blobBytes"), (long long)cache_length);
+    result = KILN("cache", "get", "--store", "store", string_of(entry, "key"));
+    expect_status(&result, 0);
+    ck_assert_uint_eq(result.out_length, cache_length);
+    ck_assert_mem_eq(result.out, cache, cache_length);
+    outcome_free(&result);
+    free(cache);
+    (void)snprintf(path, sizeof(path), "src/%s", string_of(entry, "file"));
+    char *source = read_file(path, &length);
+    ck_assert_int_eq(kcc_digest_of((kcc_span){source, length}, &digest, NULL), KCC_OK);
+    kcc_digest_format(&digest, hex);
+    ck_assert_str_eq(string_of(entry, "sourceSha256"), hex);
+    free(source);
+  }
+  json_decref(manifest);
+  free(text);
+  write_file(
+      "check.js",
+      "const fs = require('fs'), vm = require('vm');\n"
+      "const root = 'baked/here/';\n"
+      "for (const e of JSON.parse(fs.readFileSync(root + 'manifest.json')).entries) {\n"
+      "  const source = fs.readFileSync('src/' + e.file, 'utf8');\n"
+      "  const o = {filename: e.filename, cachedData: fs.readFileSync(root + e.cache)};\n"
+      "  const made = e.kind === 'script' ? new vm.Script(source, o)\n"
+      "    : e.kind === 'module' ? null\n"
+      "    : vm.compileFunction(source,\n"
+      "        ['exports', 'require', 'module', '__filename', '__dirname'], o);\n"
+      "  if (made === null) { new vm.SourceTextModule(source,\n"
+      "    {identifier: e.filename, cachedData: o.cachedData}); console.log('ok'); }\n"
+      "  else console.log(made.cachedDataRejected === false ? 'ok' : 'rejected ' + e.file);\n"
+      "}\n");
+  result = run_program(
+      KILN_TEST_NODE18,
+      (const char *const[]){"--experimental-vm-modules", "--no-warnings", "check.js", NULL},
+      (const char *const[]){NULL});
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "ok\nok\nok\nok\nok\nok\nok\n");
+  outcome_free(&result);
+
+  result = KILN("precompile", "--store", "store", "--out", "baked", "src/plain.js",
+                "src/strict/../plain.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "would both be written as 'plain.js.cache'"));
+  outcome_free(&result);
+  write_file("file", "");
+  result = KILN("precompile", "--store", "store", "--out", "file/x", "src/plain.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "file/x"));
+  outcome_free(&result);
+}
+END_TEST
+
+START_TEST(precompile_modes_and_functions) {
+  static const char *const modes[] = {"lazy", "eager", "warm", "workload"};
+  write_file("a.js", "globalThis.go = function () { return [1, 2].map((x) => x * 2); };");
+  write_file("w.js", "go();");
+  char keys[4][65];
+  for (size_t i = 0; i < 4; i++) {
+    const char *const arguments[] = {
+        "precompile", "--json", "--store", "store",
+        "a.js",       "--mode", modes[i],  i == 3 ? "--workload" : NULL,
+        "w.js",       NULL};
+    outcome result = kiln_with((const char *const[]){NULL}, arguments);
+    expect_status(&result, 0);
+    json_t *report = parse(result.out);
+    json_t *file = json_array_get(json_object_get(report, "files"), 0);
+    ck_assert_str_eq(string_of(file, "cache"), "miss");
+    ck_assert_str_eq(string_of(file, "mode"), modes[i]);
+    (void)snprintf(keys[i], sizeof(keys[i]), "%s", string_of(file, "key"));
+    json_decref(report);
+    outcome_free(&result);
+  }
+  write_file("f.js", "return x + y;");
+  outcome result = KILN("precompile", "--store", "store", "--kind", "function", "--params", "x,y",
+                        "--keep-sources", "f.js");
+  expect_status(&result, 0);
+  outcome_free(&result);
+  result = KILN("precompile", "--store", "store", "--kind", "function", "--params", "x,1", "f.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "SyntaxError"));
+  outcome_free(&result);
+
+  result = KILN("cache", "ls", "--store", "store", "--json");
+  expect_status(&result, 0);
+  json_t *list = parse(result.out);
+  ck_assert_uint_eq(json_array_size(list), 5);
+  for (size_t i = 0; i < 4; i++) {
+    ck_assert_str_eq(string_of(entry_of(list, "key", keys[i]), "mode"), modes[i]);
+  }
+  json_decref(list);
+  outcome_free(&result);
+}
+END_TEST
+
+/* More than the 4096 bytes from which on a run is cached. */
+static char big_script[6000];
+
+static void write_big(const char *name, const char *last_line) {
+  size_t used = 0;
+  for (int i = 0; used < 4500; i++) {
+    used += (size_t)snprintf(big_script + used, sizeof(big_script) - used,
+                             "function f%d(a, b) { return a * %d + b; }\n", i, i);
+  }
+  (void)snprintf(big_script + used, sizeof(big_script) - used, "%s\n", last_line);
+  write_file(name, big_script);
+}
+
+/* ---- run ----------------------------------------------------------------------------- */
+
+START_TEST(run_prints_and_fails_as_a_program_does) {
+  write_file("hello.js", "console.log('hello', scriptArgs); console.error('oops');");
+  outcome result = KILN("run", "hello.js", "--one", "zwei \xC3\xA4");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "hello [ '--one', 'zwei \xC3\xA4' ]\n");
+  ck_assert_str_eq(result.err, "oops\n");
+  outcome_free(&result);
+
+  write_file("throw.js", "console.log(1);\nfunction f() { throw new TypeError('bad'); }\nf();");
+  result = KILN("run", "throw.js");
+  expect_status(&result, 1);
+  ck_assert_str_eq(result.out, "1\n");
+  ck_assert(says(result.err, "throw.js:2\n"));
+  ck_assert(says(result.err, "TypeError: bad\n    at f ("));
+  outcome_free(&result);
+
+  write_file("syntax.js", "var = 1;");
+  result = KILN("run", "syntax.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "SyntaxError"));
+  outcome_free(&result);
+
+  write_file("loop.js", "while (true);");
+  result = KILN("run", "--timeout", "50", "loop.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "Script execution timed out after 50ms"));
+  outcome_free(&result);
+
+  result = KILN("run", "none.js");
+  expect_status(&result, 1);
+  ck_assert_str_eq(result.err, "kiln run: 'none.js': No such file or directory\n");
+  outcome_free(&result);
+}
+END_TEST
+
+START_TEST(run_knows_the_kinds) {
+  write_file("a.mjs", "export const a = await 1; console.log('module', this, a);");
+  outcome result = KILN("run", "a.mjs");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "module undefined 1\n");
+  outcome_free(&result);
+
+  write_file("a.cjs",
+             "console.log(this === exports, exports === module.exports, typeof require,\n"
+             "  __filename.slice(__dirname.length), Object.keys(globalThis).join());");
+  result = KILN("run", "a.cjs");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "true true function /a.cjs scriptArgs\n");
+  outcome_free(&result);
+
+  write_file("b.cjs", "require('fs')");
+  result = KILN("run", "b.cjs");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "require of 'fs': kiln run does not load other modules yet"));
+  outcome_free(&result);
+
+  write_file("import.mjs", "import './other.mjs';");
+  result = KILN("run", "import.mjs");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "import of './other.mjs': kiln run does not load other modules yet"));
+  outcome_free(&result);
+
+  write_file("esm.js", "export {}; console.log('by syntax');");
+  result = KILN("run", "esm.js");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "by syntax\n");
+  outcome_free(&result);
+
+  write_file("await.mjs", "await new Promise(() => {});");
+  result = KILN("run", "await.mjs");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "top-level await"));
+  outcome_free(&result);
+
+  result = KILN("run", "--kind", "script", "esm.js");
+  expect_status(&result, 1);
+  outcome_free(&result);
+}
+END_TEST
+
+START_TEST(run_keeps_and_uses_caches) {
+  static const char *const names[] = {"big.js", "big.mjs", "big.cjs"};
+  for (size_t i = 0; i < 3; i++) {
+    write_big(names[i], "console.log(f2(3, 4));");
+    outcome result = KILN("run", "--verbose", "--store", "store", names[i]);
+    expect_status(&result, 0);
+    ck_assert_str_eq(result.out, "10\n");
+    ck_assert(says(result.err, "cache miss\n"));
+    ck_assert(says(result.err, "cache stored (warm, "));
+    outcome_free(&result);
+    result = KILN("run", "--verbose", "--store", "store", names[i]);
+    expect_status(&result, 0);
+    ck_assert_str_eq(result.out, "10\n");
+    ck_assert(says(result.err, "cache hit (warm, "));
+    ck_assert(!says(result.err, "stored"));
+    outcome_free(&result);
+    /* What precompile bakes, run finds: the two make the same keys. */
+    result = KILN("precompile", "--quiet", "--store", "other", names[i]);
+    expect_status(&result, 0);
+    outcome_free(&result);
+    result = KILN("run", "--verbose", "--store", "other", names[i]);
+    expect_status(&result, 0);
+    ck_assert_str_eq(result.out, "10\n");
+    ck_assert(says(result.err, "cache hit (lazy, "));
+    outcome_free(&result);
+  }
+  outcome result = KILN("run", "--verbose", "--no-store", "big.js");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.err, "");
+  outcome_free(&result);
+  /* A store that cannot be used costs a line, not the run. */
+  result = KILN("run", "--store", "/dev/null/x", "big.js");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "10\n");
+  ck_assert(says(result.err, "running without cache"));
+  outcome_free(&result);
+}
+END_TEST
+
+int main(void) {
+  Suite *suite = suite_create("cli_bake");
+  TCase *tcase = tcase_create("cli_bake");
+  tcase_add_checked_fixture(tcase, set_up, tear_down);
+  tcase_set_timeout(tcase, 120);
+  tcase_add_test(tcase, precompile_a_folder);
+  tcase_add_test(tcase, precompile_tells_failures);
+  tcase_add_test(tcase, precompile_out_is_for_node);
+  tcase_add_test(tcase, precompile_modes_and_functions);
+  tcase_add_test(tcase, run_prints_and_fails_as_a_program_does);
+  tcase_add_test(tcase, run_knows_the_kinds);
+  tcase_add_test(tcase, run_keeps_and_uses_caches);
+  suite_add_tcase(suite, tcase);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_ENV);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service_support.c: see service_support.h.
+ */
+#include "tests/toolkit/service_support.h"
+
+#include <check.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+
+static char *copy_text(kiln_bytes *bytes) {
+  if (bytes == NULL) return NULL;
+  kiln_span text = kiln_bytes_get(bytes);
+  char *copy = strndup(text.data, text.length);
+  if (copy == NULL) abort();
+  return copy;
+}
+
+static void copy_string(char *to, size_t size, const char *from) {
+  (void)snprintf(to, size, "%s", from == NULL ? "" : from);
+}
+
+void take_answer(void *user, const kiln_response *response) {
+  answer *one = user;
+  (void)pthread_mutex_lock(&mutex);
+  one->status = response->status;
+  one->error = response->error;
+  one->outcome = response->outcome;
+  one->op = response->op;
+  one->cache = response->cache;
+  copy_string(one->code, sizeof(one->code), response->code);
+  copy_string(one->name, sizeof(one->name), response->name);
+  copy_string(one->message, sizeof(one->message), response->message);
+  one->line = response->line;
+  memcpy(one->key, response->key, sizeof(one->key));
+  copy_string(one->engine, sizeof(one->engine), response->engine);
+  one->source_length = response->source_length;
+  one->blob_length = response->blob_length;
+  one->blob = response->blob == NULL ? NULL : kiln_bytes_ref(response->blob);
+  one->result_json = copy_text(response->result_json);
+  one->console_json = copy_text(response->console_json);
+  one->memory_json = copy_text(response->memory_json);
+  one->cached_data_rejected = response->cached_data_rejected;
+  one->times = response->times;
+  one->count++;
+  (void)pthread_cond_broadcast(&wake);
+  (void)pthread_mutex_unlock(&mutex);
+}
+
+void await_answer(answer *one) {
+  (void)pthread_mutex_lock(&mutex);
+  while (one->count == 0) (void)pthread_cond_wait(&wake, &mutex);
+  (void)pthread_mutex_unlock(&mutex);
+}
+
+void answer_release(answer *one) {
+  kiln_bytes_unref(one->blob);
+  free(one->result_json);
+  free(one->console_json);
+  free(one->memory_json);
+  memset(one, 0, sizeof(*one));
+}
+
+void ask(kiln *k, const kiln_request *request, answer *ret_answer) {
+  kiln_error error;
+  memset(ret_answer, 0, sizeof(*ret_answer));
+  kiln_status status = kiln_submit(k, request, take_answer, ret_answer, &error);
+  ck_assert_msg(status == KILN_OK, "%s: %s", error.code, error.message);
+  await_answer(ret_answer);
+}
+
+void make_folder(char ret_path[64]) {
+  const char *temporary = getenv("TMPDIR");
+  if (temporary == NULL || strlen(temporary) > 32) temporary = "/tmp";
+  (void)snprintf(ret_path, 64, "%s/kiln-test-XXXXXX", temporary);
+  ck_assert_ptr_nonnull(mkdtemp(ret_path));
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+  (void)status;
+  (void)kind;
+  (void)walk;
+  return remove(path);
+}
+
+void remove_folder(const char *path) {
+  ck_assert_int_eq(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+kiln_options test_options(const char *store) {
+  kiln_options options = KILN_OPTIONS_INIT;
+  options.store_path = store;
+  options.engine_path = KILN_TEST_ENGINE;
+  options.workers_max = 2;
+  return options;
+}
+
+kiln *open_kiln(const kiln_options *options) {
+  kiln *k = NULL;
+  kiln_error error;
+  kiln_status status = kiln_open(options, &k, &error);
+  ck_assert_msg(status == KILN_OK, "%s: %s", error.code, error.message);
+  return k;
+}
+
+kiln_stats get_stats(kiln *k) {
+  kiln_stats stats;
+  kiln_error error;
+  ck_assert_int_eq(kiln_get_stats(k, &stats, &error), KILN_OK);
+  return stats;
+}
+
+kiln_bytes *bytes_from(const char *text) {
+  kiln_bytes *bytes = kiln_bytes_new(text, strlen(text));
+  ck_assert_ptr_nonnull(bytes);
+  return bytes;
+}
+
+kiln_bytes *big_source(int value) {
+  char text[8192];
+  size_t used = 0;
+  for (int i = 0; used < KILN_RUN_CACHE_MIN; i++) {
+    used += (size_t)snprintf(text + used, sizeof(text) - used,
+                             "function f%d(a, b) { return a * %d + b; }\n", i, i);
+  }
+  used += (size_t)snprintf(text + used, sizeof(text) - used, "f1(%d, 0);\n", value);
+  kiln_bytes *bytes = kiln_bytes_new(text, used);
+  ck_assert_ptr_nonnull(bytes);
+  return bytes;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bytes.h: what kiln_bytes (kiln.h) shows to the toolkit only: the memfd behind large ones, and
+ * bytes that come from another process. Private to the toolkit.
+ */
+#ifndef KILN_TOOLKIT_BYTES_H
+#define KILN_TOOLKIT_BYTES_H
+
+#include "toolkit/kiln.h"
+
+/* Makes bytes that live in a sealed memfd whatever their length, which must not be 0. NULL with
+ * errno set. */
+kiln_bytes *kiln__bytes_new_sealed(const void *data, size_t length);
+
+/* Lends the memfd; -1 if the bytes have none. */
+int kiln__bytes_fd(const kiln_bytes *bytes);
+
+/* Makes bytes of a memfd another process sent, without a copy. The other process may be hostile: a
+ * descriptor that is not a memfd of ordinary pages, sealed against every change, of exactly
+ * `length` bytes (1 to `max`) is refused: NULL with errno EBADMSG; NULL with another errno if it
+ * cannot be mapped. Takes `fd` in any case. */
+kiln_bytes *kiln__bytes_adopt(int fd, uint64_t length, uint64_t max);
+
+/* Makes bytes over memory of the caller's, which must stay until the last reference has gone. */
+kiln_bytes *kiln__bytes_borrow(kiln_span span);
+
+#endif

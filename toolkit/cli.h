@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cli.h: what the commands of `kiln` share. Private to the command.
+ *
+ * A command is a file with one static entry: its name, its help and the function that does it.
+ * stdout carries what was asked for, stderr everything else. Exit status: 0 all well, 1 something
+ * failed, 2 the command line is wrong.
+ */
+#ifndef KILN_TOOLKIT_CLI_H
+#define KILN_TOOLKIT_CLI_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "cache/kcc.h"
+#include "toolkit/kiln.h"
+
+#define KILN__CLI_OK 0
+#define KILN__CLI_FAILED 1
+#define KILN__CLI_USAGE 2
+
+/* Files bigger than this are refused. */
+#define KILN__CLI_SOURCE_MAX (256ULL << 20)
+/* The longest time that --timeout takes, ms. */
+#define KILN__CLI_TIMEOUT_MAX 3600000
+
+typedef struct kiln__cli_command {
+  const char *name;
+  const char *summary; /* for `kiln --help` */
+  const char *help;    /* all that `kiln NAME --help` prints; NULL: exec() sees to it */
+  /* argv[0] is the command's name. */
+  int (*exec)(const struct kiln__cli_command *self, int argc, char **argv);
+} kiln__cli_command;
+
+extern const kiln__cli_command kiln__cli_precompile;
+extern const kiln__cli_command kiln__cli_run;
+extern const kiln__cli_command kiln__cli_measure;
+extern const kiln__cli_command kiln__cli_cache;
+extern const kiln__cli_command kiln__cli_engines;
+
+/* Prints "kiln NAME: message" on stderr. */
+void kiln__cli_complain(const kiln__cli_command *self, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same and where to find help; returns KILN__CLI_USAGE. */
+int kiln__cli_misuse(const kiln__cli_command *self, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* What to return for an option that is every command's, or none's: the values below, and what
+ * getopt_long() returns for a wrong one, given an option string that begins with ':', after '+' if
+ * there is one. -1: it is the command's own. */
+#define KILN__CLI_HELP 1000
+#define KILN__CLI_VERSION 1001
+#define KILN__CLI_COMMON_OPTIONS                    \
+  {"help", no_argument, NULL, KILN__CLI_HELP}, {    \
+    "version", no_argument, NULL, KILN__CLI_VERSION \
+  }
+int kiln__cli_common_option(const kiln__cli_command *self, int option, char **argv);
+
+/* Parses a decimal number from `min` to `max`; false without complaint. */
+bool kiln__cli_number(const char *text, unsigned long min, unsigned long max,
+                      unsigned long *ret_number);
+
+/* Where the store is: the option if given, else $KILN_STORE, else kiln in $XDG_CACHE_HOME, else in
+ * ~/.cache (whose folder this makes where missing). False after a complaint. */
+bool kiln__cli_store_path(const kiln__cli_command *self, const char *option, char *ret_path,
+                          size_t size);
+
+/* A text as JSON string, with U+FFFD for what is not UTF-8 (a file's name may be anything). NULL on
+ * out of memory. */
+json_t *kiln__cli_json_text(const char *text);
+
+/* Prints a JSON value and a newline on stdout, then releases it. NULL counts as out of memory.
+ * Returns the exit status. */
+int kiln__cli_print_json(const kiln__cli_command *self, json_t *value);
+
+/* Flushes stdout: a report that could not be written is a failure. */
+int kiln__cli_finish(const kiln__cli_command *self, int status);
+
+/* Opens a kiln for files that whoever typed the command trusts, so with wide limits. */
+kiln_status kiln__cli_open(const char *store_path, unsigned jobs, bool keep_sources,
+                           kiln **ret_kiln, kiln_error *err);
+
+/* Reads a file into bytes. KILN_ETOOBIG, KILN_EINVAL with the reason. */
+kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error *err);
+
+json_t *kiln__cli_engine_json(const kiln_engine_info *info);
+
+/* ---- how a file is to be compiled ---------------------------------------------------- */
+
+typedef enum kiln__cli_kind {
+  KILN__CLI_SCRIPT,
+  KILN__CLI_MODULE,
+  KILN__CLI_FUNCTION,
+  KILN__CLI_COMMONJS, /* a function with the parameters that Node's loader gives it */
+  KILN__CLI_AUTO,
+} kiln__cli_kind;
+bool kiln__cli_kind_parse(const char *name, kiln__cli_kind *ret_kind);
+const char *kiln__cli_kind_name(kiln__cli_kind kind);
+
+/* The names of KILN__CLI_COMMONJS' parameters. */
+#define KILN__CLI_COMMONJS_PARAMS 5
+extern const char *const kiln__cli_commonjs_params[KILN__CLI_COMMONJS_PARAMS];
+
+/* Decides by the file's ending and, for others than .mjs and .cjs, by "type" in the nearest
+ * package.json. KILN__CLI_AUTO: nothing says so; it is a script if it compiles as one. */
+kiln__cli_kind kiln__cli_kind_of(const char *path);
+
+/* What to try after a script that nothing but its syntax can tell about did not compile with this
+ * message: KILN__CLI_COMMONJS for a `return` outside functions, KILN__CLI_MODULE for import, export
+ * and await, else KILN__CLI_AUTO: nothing. */
+kiln__cli_kind kiln__cli_kind_after(const char *syntax_error);
+
+/* ---- which files --------------------------------------------------------------------- */
+
+typedef struct kiln__cli_file {
+  char *path;
+  size_t relative; /* where in `path` the part begins that --out keeps */
+  uint64_t size;
+} kiln__cli_file;
+
+typedef struct kiln__cli_files {
+  kiln__cli_file *files;
+  size_t count;
+  size_t capacity;
+} kiln__cli_files;
+
+/* Adds a file, or all .js, .cjs and .mjs files of a folder, by name. Symbolic links inside a folder
+ * are not followed. False after a complaint; what could be read has been added. */
+bool kiln__cli_files_add(const kiln__cli_command *self, kiln__cli_files *files, const char *path);
+void kiln__cli_files_release(kiln__cli_files *files);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * engine_main.c: kiln-engine. The pool starts it with its control channel as descriptor 3; by hand
+ * it only tells its version. All of its work is in zygote.c and worker*.c.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "toolkit/engine.h"
+
+/* V8 keeps its heap out of forked children (MADV_DONTFORK), and a worker is one: without this it
+ * would crash at its first use of the isolate. All else is passed on. Being in the executable, this
+ * definition is the one libv8 finds. */
+__attribute__((visibility("default"))) int madvise(void *address, size_t length, int advice) {
+  if (advice == MADV_DONTFORK) return 0;
+  return (int)syscall(SYS_madvise, address, length, advice);
+}
+
+static const char usage[] =
+    "usage: kiln-engine [--help | --version]\n"
+    "\n"
+    "The process in which Kiln runs V8: a zygote that forks one worker per job.\n"
+    "kilnd and the Kiln library start it themselves; it takes no work from a terminal.\n";
+
+int main(int argc, char **argv) {
+  if (argc == 3 && strcmp(argv[1], "--zygote") == 0) {
+    char *end;
+    errno = 0;
+    long parent = strtol(argv[2], &end, 10);
+    if (errno == 0 && *end == '\0' && parent > 0) return kiln_zygote_main((pid_t)parent);
+  }
+  if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+    printf("kiln-engine %s\n", KILN_VERSION);
+    return 0;
+  }
+  bool asked = argc == 2 && strcmp(argv[1], "--help") == 0;
+  fputs(usage, asked ? stdout : stderr);
+  return asked ? 0 : 2;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.c: the pool as its users see it: made, given jobs, asked, freed. What happens to the jobs is
+ * the thread's part: pool_loop.c, pool_worker.c, pool_zygote.c.
+ */
+#include "toolkit/pool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "toolkit/pool_private.h"
+#include "toolkit/status.h"
+
+#define WORKERS_MAX 1024u
+
+static void wake(kiln_pool *pool) {
+  uint64_t one = 1;
+  /* Can only fail if the counter is full: then the thread is to wake anyway. */
+  ssize_t ignored = write(pool->wake.fd, &one, sizeof(one));
+  (void)ignored;
+}
+
+static void free_parts(kiln_pool *pool) {
+  if (pool->wake.fd >= 0) close(pool->wake.fd);
+  if (pool->epoll >= 0) close(pool->epoll);
+  kiln__wire_out_release(&pool->fork_message);
+  pthread_cond_destroy(&pool->started_changed);
+  pthread_mutex_destroy(&pool->lock);
+  free(pool->engine_path);
+  free(pool);
+}
+
+/* Starts the pool's thread with every signal blocked: they are for the caller's threads. */
+static int start_thread(kiln_pool *pool) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int failed = pthread_create(&pool->thread, /* attr= */ NULL, kiln__pool_main, pool);
+  pthread_sigmask(SIG_SETMASK, &before, /* old= */ NULL);
+  return failed;
+}
+
+static kiln_pool *make(const kiln_pool_options *options) {
+  kiln_pool *pool = calloc(1, sizeof(*pool));
+  if (!pool) return NULL;
+  pthread_mutex_init(&pool->lock, /* attr= */ NULL);
+  pthread_cond_init(&pool->started_changed, /* attr= */ NULL);
+  pool->engine_path = strdup(options->engine_path);
+  pool->workers_max = options->workers_max;
+  pool->queue_max = options->queue_max;
+  pool->forks_per_zygote = options->forks_per_zygote;
+  pool->kill_grace_ms = options->kill_grace_ms;
+  pool->idle_target = options->workers_max < KILN_IDLE_MAX ? options->workers_max : KILN_IDLE_MAX;
+  pool->queue_end = &pool->queue_first;
+  pool->epoll = epoll_create1(EPOLL_CLOEXEC);
+  pool->wake = (kiln_watch){KILN_WATCH_WAKE, pool, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  kiln__wire_out_init(&pool->fork_message, KILN_WIRE_FORK);
+  if (!pool->engine_path || !kiln__wire_finish(&pool->fork_message) || pool->epoll < 0 ||
+      pool->wake.fd < 0 || !kiln__pool_watch(pool, &pool->wake)) {
+    int reason = errno;
+    free_parts(pool);
+    errno = reason;
+    return NULL;
+  }
+  return pool;
+}
+
+kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool, kiln_error *err) {
+  if (!options->engine_path || !options->engine_name || options->workers_max == 0 ||
+      options->workers_max > WORKERS_MAX || options->forks_per_zygote == 0 ||
+      strlen(options->engine_name) >= sizeof(((kiln_engine_info *)NULL)->name))
+    return kiln__fail(err, KILN_EINVAL, /* code= */ NULL,
+                      "pool: needs a path, a name, 1 to %u workers and forks", WORKERS_MAX);
+  kiln_pool *pool = make(options);
+  if (!pool) return kiln__fail(err, KILN_ENOMEM, NULL, "pool: %s", strerror(errno));
+  memcpy(pool->engine.name, options->engine_name, strlen(options->engine_name));
+  int failed = start_thread(pool);
+  if (failed) {
+    free_parts(pool);
+    return kiln__fail(err, KILN_ENOMEM, NULL, "pool: thread: %s", strerror(failed));
+  }
+  pthread_mutex_lock(&pool->lock);
+  while (pool->started == KILN_POOL_STARTING)
+    pthread_cond_wait(&pool->started_changed, &pool->lock);
+  bool good = pool->started == KILN_POOL_STARTED;
+  pthread_mutex_unlock(&pool->lock);
+  if (!good) {
+    pthread_join(pool->thread, /* ret= */ NULL);
+    kiln__fail(err, KILN_EENGINE, NULL, "%s", pool->trouble);
+    free_parts(pool);
+    return KILN_EENGINE;
+  }
+  *ret_pool = pool;
+  return KILN_OK;
+}
+
+void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
+  if (!pool) return;
+  pthread_mutex_lock(&pool->lock);
+  pool->closing = true;
+  pool->drain_until_ns = kiln__pool_now_ns() + (uint64_t)drain_ms * 1000000u;
+  pthread_mutex_unlock(&pool->lock);
+  wake(pool);
+  pthread_join(pool->thread, /* ret= */ NULL);
+  free_parts(pool);
+}
+
+static void enqueue(kiln_pool *pool, kiln_task *task) {
+  *pool->queue_end = task;
+  pool->queue_end = &task->next;
+  pool->queued++;
+}
+
+static void free_task(kiln_task *task) {
+  kiln__wire_out_release(&task->message);
+  free(task);
+}
+
+kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done_fn done,
+                             void *user, kiln_error *err) {
+  if (job->timeout_ms == 0)
+    return kiln__fail(err, KILN_EINVAL, /* code= */ NULL, "job: without a time limit");
+  kiln_task *task = calloc(1, sizeof(*task));
+  if (!task) return kiln__fail(err, KILN_ENOMEM, NULL, "job: out of memory");
+  task->submitted_ns = kiln__pool_now_ns();
+  task->timeout_ms = job->timeout_ms;
+  task->memory_max_bytes = job->memory_max_bytes;
+  task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes};
+  task->done = done;
+  task->user = user;
+  kiln_status status = kiln__job_encode(job, &task->message);
+  if (status != KILN_OK) {
+    free_task(task);
+    return kiln__fail(err, status, NULL, "job: %s",
+                      status == KILN_ETOOBIG ? "larger than a message may be" : "out of memory");
+  }
+  pthread_mutex_lock(&pool->lock);
+  if (pool->closing)
+    status = KILN_ECLOSING;
+  else if (pool->queued + pool->running >= pool->workers_max + pool->queue_max)
+    status = KILN_EBUSY;
+  else
+    enqueue(pool, task);
+  pthread_mutex_unlock(&pool->lock);
+  if (status != KILN_OK) {
+    free_task(task);
+    if (status == KILN_ECLOSING) return kiln__fail(err, status, NULL, "the service is stopping");
+    return kiln__fail(err, status, NULL, "%u jobs run and %u wait already", pool->workers_max,
+                      pool->queue_max);
+  }
+  wake(pool);
+  return KILN_OK;
+}
+
+void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info) {
+  *ret_info = pool->engine;
+}
+
+void kiln_pool_add_stats(kiln_pool *pool, kiln_stats *stats) {
+  kiln_pool_counters *counters = &pool->counters;
+  stats->jobs += atomic_load(&counters->jobs);
+  stats->jobs_ok += atomic_load(&counters->outcomes[KILN_OUTCOME_OK]);
+  stats->jobs_exception += atomic_load(&counters->outcomes[KILN_OUTCOME_EXCEPTION]);
+  stats->jobs_time_limit += atomic_load(&counters->outcomes[KILN_OUTCOME_TIME_LIMIT]);
+  stats->jobs_memory_limit += atomic_load(&counters->outcomes[KILN_OUTCOME_MEMORY_LIMIT]);
+  stats->jobs_crashed += atomic_load(&counters->outcomes[KILN_OUTCOME_CRASHED]);
+  stats->kills += atomic_load(&counters->kills);
+  stats->zygotes_started += atomic_load(&counters->zygotes_started);
+  stats->zygotes_lost += atomic_load(&counters->zygotes_lost);
+  stats->protocol_errors += atomic_load(&counters->protocol_errors);
+  pthread_mutex_lock(&pool->lock);
+  stats->jobs_running += pool->running;
+  stats->jobs_queued += pool->queued;
+  pthread_mutex_unlock(&pool->lock);
+}

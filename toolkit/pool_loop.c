@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool_loop.c: the pool's thread: waits for events and due times, keeps zygotes and idle workers at
+ * hand, gives jobs to workers, and at the end takes everything down.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "toolkit/pool_private.h"
+
+#define EVENTS 64
+/* After that many failures in a row those who wait are told. */
+#define FORK_FAILURES_MAX 40u
+#define ZYGOTE_FAILURES_MAX 3u
+#define STRAYS_EVERY_NS UINT64_C(50000000)
+
+uint64_t kiln__pool_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool kiln__pool_watch(kiln_pool *pool, kiln_watch *watch) {
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = watch};
+  return epoll_ctl(pool->epoll, EPOLL_CTL_ADD, watch->fd, &event) == 0;
+}
+
+void kiln__pool_unwatch(kiln_pool *pool, kiln_watch *watch) {
+  if (watch->fd < 0) return;
+  /* Closing alone would not do if another thread has just forked: the copy keeps it watched. */
+  epoll_ctl(pool->epoll, EPOLL_CTL_DEL, watch->fd, /* event= */ NULL);
+  close(watch->fd);
+  watch->fd = -1;
+}
+
+/* ---- the end of a job --------------------------------------------------------------------------
+ */
+
+void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result, bool ran) {
+  uint64_t now = kiln__pool_now_ns();
+  if (task->started_ns > 0) result->times.queued_ns = task->started_ns - task->submitted_ns;
+  result->times.total_ns = now - task->submitted_ns;
+  if (result->status == KILN_OK) atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
+  if (ran) {
+    pthread_mutex_lock(&pool->lock);
+    pool->running--;
+    pthread_mutex_unlock(&pool->lock);
+  }
+  task->done(task->user, result);
+  kiln__wire_out_release(&task->message);
+  free(task);
+}
+
+void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status status,
+                     const char *reason) {
+  kiln_job_result result = {.status = status,
+                            .code = "",
+                            .name = "",
+                            .message = "",
+                            .stack = "",
+                            .resource = "",
+                            .source_line = "",
+                            .cached_data_rejected = -1};
+  snprintf(result.message_of_ours, sizeof(result.message_of_ours), "%s", reason);
+  kiln__pool_finish(pool, task, &result, ran);
+}
+
+/* ---- the queue ---------------------------------------------------------------------------------
+ */
+
+/* Takes the first task of the queue; with `to_run` only if one more may run, and counts it. */
+static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
+  pthread_mutex_lock(&pool->lock);
+  kiln_task *task = pool->queue_first;
+  if (task && to_run && pool->running >= pool->workers_max) task = NULL;
+  if (task) {
+    pool->queue_first = task->next;
+    if (!pool->queue_first) pool->queue_end = &pool->queue_first;
+    task->next = NULL;
+    pool->queued--;
+    if (to_run) pool->running++;
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return task;
+}
+
+static void put_back(kiln_pool *pool, kiln_task *task) {
+  pthread_mutex_lock(&pool->lock);
+  task->next = pool->queue_first;
+  if (!pool->queue_first) pool->queue_end = &task->next;
+  pool->queue_first = task;
+  pool->queued++;
+  pool->running--;
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static kiln_worker *find_idle(const kiln_pool *pool) {
+  for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
+    if (worker->state == KILN_WORKER_IDLE) return worker;
+  return NULL;
+}
+
+static void give_jobs(kiln_pool *pool) {
+  while (pool->idle > 0) {
+    kiln_task *task = dequeue(pool, /* to_run= */ true);
+    if (!task) return;
+    if (!kiln__worker_assign(pool, find_idle(pool), task)) put_back(pool, task);
+  }
+}
+
+static void fail_queue(kiln_pool *pool, kiln_status status, const char *reason) {
+  kiln_task *task;
+  while ((task = dequeue(pool, /* to_run= */ false)) != NULL)
+    kiln__pool_fail(pool, task, /* ran= */ false, status, reason);
+}
+
+/* ---- keeping things at hand --------------------------------------------------------------------
+ */
+
+static bool wants_spare(const kiln_pool *pool) {
+  return !pool->spare && pool->current && pool->current->ready;
+}
+
+static void keep_zygotes(kiln_pool *pool, uint64_t now) {
+  bool spare_is_ready = pool->spare && pool->spare->ready;
+  if (pool->current && pool->current->forks >= pool->forks_per_zygote && spare_is_ready) {
+    /* Renewed: siblings share addresses and hash seeds. Its forks still under way come first. */
+    bool owes = false;
+    for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
+      if (worker->zygote == pool->current) owes = true;
+    if (!owes) kiln__zygote_end(pool, pool->current, /* lost= */ false);
+  }
+  if (!pool->current && pool->spare) {
+    pool->current = pool->spare;
+    pool->spare = NULL;
+  }
+  if (now < pool->zygote_again_ns) return;
+  if (!pool->current)
+    kiln__zygote_start(pool, &pool->current);
+  else if (wants_spare(pool) && now >= pool->spare_from_ns)
+    kiln__zygote_start(pool, &pool->spare);
+}
+
+static void keep_workers(kiln_pool *pool, uint64_t now) {
+  while (pool->current && pool->current->ready && now >= pool->fork_again_ns &&
+         pool->idle + pool->forking < pool->idle_target) {
+    bool is_old = pool->current->forks >= pool->forks_per_zygote;
+    if (is_old && pool->spare && pool->spare->ready) return; /* to be renewed first */
+    if (!kiln__worker_ask(pool)) return;
+  }
+}
+
+/* Nobody who waits shall wait for ever for an engine that does not come. */
+static void tell_trouble(kiln_pool *pool) {
+  if (pool->idle > 0) return;
+  bool has_zygote = pool->current && pool->current->ready;
+  if (!has_zygote && pool->zygote_failures >= ZYGOTE_FAILURES_MAX)
+    fail_queue(pool, KILN_EENGINE, pool->trouble);
+  else if (pool->fork_failures >= FORK_FAILURES_MAX)
+    fail_queue(pool, KILN_EENGINE, "engine: no process could be forked");
+}
+
+/* ---- time --------------------------------------------------------------------------------------
+ */
+
+static void check_due(kiln_pool *pool, uint64_t now) {
+  for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
+    if ((worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING) &&
+        worker->due_ns <= now)
+      kiln__worker_on_due(pool, worker);
+  for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next) {
+    if (zygote->ready || zygote->ending || zygote->hello_due_ns > now) continue;
+    snprintf(pool->trouble, sizeof(pool->trouble), "engine: it was not ready after %d ms",
+             KILN_HELLO_MS);
+    kiln__zygote_end(pool, zygote, /* lost= */ true);
+  }
+  if (now < pool->strays_until_ns) kiln__worker_reap_strays(pool);
+}
+
+static void sooner(uint64_t *due, uint64_t other) {
+  if (other < *due) *due = other;
+}
+
+static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closing,
+                                uint64_t drain_until) {
+  uint64_t due = UINT64_MAX;
+  for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
+    if (worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING)
+      sooner(&due, worker->due_ns);
+  for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
+    if (!zygote->ready && !zygote->ending) sooner(&due, zygote->hello_due_ns);
+  if (!pool->current || wants_spare(pool)) {
+    uint64_t again = pool->zygote_again_ns;
+    if (pool->current && again < pool->spare_from_ns) again = pool->spare_from_ns;
+    sooner(&due, again);
+  }
+  if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > now)
+    sooner(&due, pool->fork_again_ns);
+  if (now < pool->strays_until_ns) sooner(&due, now + STRAYS_EVERY_NS);
+  if (closing) sooner(&due, drain_until);
+  if (due == UINT64_MAX) return -1;
+  if (due <= now) return 0;
+  uint64_t wait = (due - now + 999999) / 1000000;
+  return wait > 60000 ? 60000 : (int)wait;
+}
+
+/* ---- the thread --------------------------------------------------------------------------------
+ */
+
+static void handle(kiln_pool *pool, kiln_watch *watch) {
+  uint64_t count;
+  switch (watch->kind) {
+    case KILN_WATCH_WAKE:
+      if (read(watch->fd, &count, sizeof(count)) < 0) return;
+      break;
+    case KILN_WATCH_ZYGOTE_CHANNEL:
+      kiln__zygote_on_channel(pool, watch->owner);
+      break;
+    case KILN_WATCH_ZYGOTE_PROCESS:
+      kiln__zygote_on_process(pool, watch->owner);
+      break;
+    case KILN_WATCH_WORKER_CHANNEL:
+      kiln__worker_on_channel(pool, watch->owner);
+      break;
+    case KILN_WATCH_WORKER_PROCESS:
+      kiln__worker_on_process(pool, watch->owner);
+      break;
+  }
+}
+
+/* Only now: another event of the same round may have pointed to one of them. */
+static void free_gone(kiln_pool *pool) {
+  for (kiln_worker **at = &pool->workers; *at;) {
+    kiln_worker *worker = *at;
+    if (!worker->gone) {
+      at = &worker->next;
+      continue;
+    }
+    *at = worker->next;
+    free(worker);
+  }
+  for (kiln_zygote **at = &pool->zygotes; *at;) {
+    kiln_zygote *zygote = *at;
+    if (!zygote->gone) {
+      at = &zygote->next;
+      continue;
+    }
+    *at = zygote->next;
+    free(zygote);
+  }
+}
+
+static void wait_for_events(kiln_pool *pool, int wait_ms) {
+  struct epoll_event events[EVENTS];
+  int count = epoll_wait(pool->epoll, events, EVENTS, wait_ms);
+  for (int i = 0; i < count; i++) handle(pool, events[i].data.ptr);
+}
+
+static void set_started(kiln_pool *pool, bool good) {
+  pthread_mutex_lock(&pool->lock);
+  pool->started = good ? KILN_POOL_STARTED : KILN_POOL_BROKEN;
+  pthread_cond_signal(&pool->started_changed);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+/* The first zygote decides whether there is a pool at all. */
+static bool start_up(kiln_pool *pool) {
+  kiln__zygote_start(pool, &pool->current);
+  while (pool->current && !pool->current->ready) {
+    uint64_t now = kiln__pool_now_ns();
+    wait_for_events(pool, milliseconds_to_wait(pool, now, /* closing= */ false, 0));
+    check_due(pool, kiln__pool_now_ns());
+  }
+  return pool->current != NULL;
+}
+
+/* Kills what lives and reaps it all; each job that was under way gets its done call. */
+static void take_down(kiln_pool *pool) {
+  const char *reason = "the service is stopping";
+  fail_queue(pool, KILN_ECLOSING, reason);
+  for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
+    kiln__zygote_end(pool, zygote, /* lost= */ false);
+  for (kiln_worker *worker = pool->workers; worker; worker = worker->next) {
+    kiln_task *task = worker->task;
+    worker->task = NULL;
+    if (worker->state != KILN_WORKER_ENDING) kiln__worker_end(pool, worker);
+    if (task) kiln__pool_fail(pool, task, /* ran= */ true, KILN_ECLOSING, reason);
+  }
+  free_gone(pool);
+  while (pool->workers || pool->zygotes) {
+    wait_for_events(pool, /* wait_ms= */ -1);
+    free_gone(pool);
+  }
+  /* What was forked and never announced. Nobody forks any more, and no pid can be reused before it
+   * is reaped here. */
+  kiln__worker_kill_strays(pool);
+  siginfo_t info;
+  while (waitid(P_ALL, 0, &info, WEXITED | __WNOTHREAD) == 0 || errno == EINTR) continue;
+}
+
+void *kiln__pool_main(void *argument) {
+  kiln_pool *pool = argument;
+  pthread_setname_np(pthread_self(), "kiln-pool");
+  bool good = start_up(pool);
+  if (!good) {
+    take_down(pool);
+    set_started(pool, false);
+    return NULL;
+  }
+  pool->spare_from_ns = kiln__pool_now_ns() + UINT64_C(1000000) * KILN_SPARE_AFTER_MS;
+  set_started(pool, true);
+  for (;;) {
+    uint64_t now = kiln__pool_now_ns();
+    check_due(pool, now);
+    keep_zygotes(pool, now);
+    give_jobs(pool);
+    keep_workers(pool, now);
+    tell_trouble(pool);
+    free_gone(pool);
+
+    pthread_mutex_lock(&pool->lock);
+    bool closing = pool->closing;
+    bool has_jobs = pool->queued + pool->running > 0;
+    uint64_t drain_until = pool->drain_until_ns;
+    pthread_mutex_unlock(&pool->lock);
+    now = kiln__pool_now_ns();
+    if (closing && (!has_jobs || now >= drain_until)) break;
+    wait_for_events(pool, milliseconds_to_wait(pool, now, closing, drain_until));
+  }
+  take_down(pool);
+  return NULL;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool_private.h: what the files of the pool share. Everything below the lock's fields belongs to
+ * the pool's thread alone.
+ *
+ * Workers are forked ahead of the jobs, a few of them, and wait idle: a fork belongs to no job, so
+ * a zygote that dies or hangs costs no job anything, and a job need not wait for a fork. A worker's
+ * states: FORKING, asked for; IDLE, it has said ready; RUNNING, it has a job; ENDING, it has
+ * answered or is lost, and is only still to be reaped.
+ */
+#ifndef KILN_TOOLKIT_POOL_PRIVATE_H
+#define KILN_TOOLKIT_POOL_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "toolkit/pool.h"
+
+/* Worker processes kept idle: as many as may run, up to this. */
+#define KILN_IDLE_MAX 8
+/* A pool has no spare zygote before that: a short command would pay for one it never needs. */
+#define KILN_SPARE_AFTER_MS 500
+#define KILN_HELLO_MS 10000 /* from a zygote's start to its hello */
+#define KILN_FORK_MS 2000   /* from a fork request to the worker's ready */
+#define KILN_STRAYS_MS 3000 /* how long to look for a child nobody announced */
+
+typedef enum kiln_watch_kind {
+  KILN_WATCH_WAKE,
+  KILN_WATCH_ZYGOTE_CHANNEL,
+  KILN_WATCH_ZYGOTE_PROCESS,
+  KILN_WATCH_WORKER_CHANNEL,
+  KILN_WATCH_WORKER_PROCESS
+} kiln_watch_kind;
+
+/* What an epoll event points to. */
+typedef struct kiln_watch {
+  kiln_watch_kind kind;
+  void *owner;
+  int fd; /* -1: none */
+} kiln_watch;
+
+/* A job of the queue or of a worker. */
+typedef struct kiln_task {
+  struct kiln_task *next;
+  kiln_wire_out message;
+  uint32_t timeout_ms;
+  uint64_t memory_max_bytes;
+  kiln_job_result_limits limits;
+  kiln_job_done_fn done;
+  void *user;
+  uint64_t submitted_ns;
+  uint64_t started_ns;
+  unsigned attempts;
+} kiln_task;
+
+typedef enum kiln_worker_state {
+  KILN_WORKER_FORKING,
+  KILN_WORKER_IDLE,
+  KILN_WORKER_RUNNING,
+  KILN_WORKER_ENDING
+} kiln_worker_state;
+
+typedef struct kiln_zygote kiln_zygote;
+
+typedef struct kiln_worker {
+  struct kiln_worker *next;
+  kiln_worker_state state;
+  pid_t pid; /* 0 while FORKING */
+  kiln_watch channel;
+  kiln_watch process;
+  kiln_zygote *zygote; /* FORKING: who was asked; NULL when that one has gone */
+  kiln_task *task;     /* RUNNING */
+  uint64_t due_ns;     /* FORKING: to be ready; RUNNING: to have answered */
+  bool gone;           /* reaped; freed at the end of the round */
+} kiln_worker;
+
+struct kiln_zygote {
+  kiln_zygote *next;
+  pid_t pid;
+  kiln_watch channel;
+  kiln_watch process;
+  bool ready;
+  bool ending; /* told to go: its end is no loss */
+  bool gone;
+  unsigned forks;
+  uint64_t hello_due_ns;
+};
+
+typedef struct kiln_pool_counters {
+  atomic_uint_fast64_t jobs, outcomes[5], kills, zygotes_started, zygotes_lost, protocol_errors;
+} kiln_pool_counters;
+
+struct kiln_pool {
+  /* set before the thread starts, then constant */
+  char *engine_path;
+  unsigned workers_max, queue_max, forks_per_zygote, kill_grace_ms;
+  unsigned idle_target;
+  pthread_t thread;
+  int epoll;
+  kiln_watch wake; /* an eventfd */
+  kiln_wire_out fork_message;
+  kiln_engine_info engine; /* from the first hello */
+  kiln_pool_counters counters;
+
+  pthread_mutex_t lock; /* guards these */
+  pthread_cond_t started_changed;
+  enum { KILN_POOL_STARTING, KILN_POOL_STARTED, KILN_POOL_BROKEN } started;
+  bool closing;
+  uint64_t drain_until_ns;
+  kiln_task *queue_first, **queue_end;
+  unsigned queued, running;
+
+  /* the thread's */
+  kiln_worker *workers;
+  kiln_zygote *zygotes;
+  kiln_zygote *current, *spare; /* NULL: none; either may not be ready yet */
+  unsigned idle, forking;
+  unsigned fork_failures; /* since a worker was last ready */
+  uint64_t fork_again_ns;
+  unsigned zygote_failures; /* since a zygote last said hello */
+  uint64_t zygote_again_ns;
+  uint64_t spare_from_ns;
+  uint64_t strays_until_ns;
+  char trouble[200]; /* why there is no zygote */
+  _Alignas(8) char buffer[KILN_WIRE_BUFFER];
+};
+
+uint64_t kiln__pool_now_ns(void);
+/* Adds or removes a watch. */
+bool kiln__pool_watch(kiln_pool *pool, kiln_watch *watch);
+void kiln__pool_unwatch(kiln_pool *pool, kiln_watch *watch); /* and closes its descriptor */
+
+/* The thread's function. */
+void *kiln__pool_main(void *pool);
+/* Calls done and frees the task; `result` gets the times. A task that ran leaves the count of those
+ * that run. */
+void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result, bool ran);
+/* ... with a status of ours. */
+void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status status,
+                     const char *reason);
+
+/* pool_zygote.c */
+void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot);
+void kiln__zygote_on_channel(kiln_pool *pool, kiln_zygote *zygote);
+void kiln__zygote_on_process(kiln_pool *pool, kiln_zygote *zygote);
+/* Takes it out of service and kills it; whoever it has forked stays. */
+void kiln__zygote_end(kiln_pool *pool, kiln_zygote *zygote, bool lost);
+
+/* pool_worker.c */
+bool kiln__worker_ask(kiln_pool *pool);
+/* Gives an idle worker the task. False: it could not be given to this one; the task is still the
+ * caller's. */
+bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task);
+void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker);
+void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker);
+void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker);
+/* Kills it if it lives; its task must have been finished. */
+void kiln__worker_end(kiln_pool *pool, kiln_worker *worker);
+/* Children of this thread that no known worker or zygote is: kills them all, reaps the dead. */
+void kiln__worker_kill_strays(kiln_pool *pool);
+void kiln__worker_reap_strays(kiln_pool *pool);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool_worker.c: a worker as the pool sees it: asked for, ready, given a job, heard, killed,
+ * reaped; and what its end says about the job.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "toolkit/pool_private.h"
+
+#define ATTEMPTS_MAX 3
+/* V8's background threads use processor time too; the deadline proper is the wall clock's. */
+#define CPU_THREADS 5
+
+/* ---- asking for one ----------------------------------------------------------------------------
+ */
+
+static void note_fork_failure(kiln_pool *pool) {
+  /* The first ones come from a zygote that just died: its successor is asked at once. */
+  if (++pool->fork_failures > pool->idle_target)
+    pool->fork_again_ns = kiln__pool_now_ns() + UINT64_C(20000000);
+}
+
+bool kiln__worker_ask(kiln_pool *pool) {
+  kiln_zygote *zygote = pool->current;
+  int pair[2];
+  kiln_worker *worker = calloc(1, sizeof(*worker));
+  if (!worker) {
+    note_fork_failure(pool);
+    return false;
+  }
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    free(worker);
+    note_fork_failure(pool);
+    return false;
+  }
+  worker->state = KILN_WORKER_FORKING;
+  worker->channel = (kiln_watch){KILN_WATCH_WORKER_CHANNEL, worker, pair[0]};
+  worker->process = (kiln_watch){KILN_WATCH_WORKER_PROCESS, worker, -1};
+  worker->zygote = zygote;
+  worker->due_ns = kiln__pool_now_ns() + UINT64_C(1000000) * KILN_FORK_MS;
+  int sent = kiln__wire_send(zygote->channel.fd, &pool->fork_message, pair[1], MSG_DONTWAIT);
+  close(pair[1]);
+  if (sent != 0 || !kiln__pool_watch(pool, &worker->channel)) {
+    close(pair[0]);
+    free(worker);
+    note_fork_failure(pool);
+    if (sent != 0 && sent != -EAGAIN) kiln__zygote_end(pool, zygote, /* lost= */ true);
+    return false;
+  }
+  worker->next = pool->workers;
+  pool->workers = worker;
+  pool->forking++;
+  zygote->forks++;
+  return true;
+}
+
+/* ---- its end -----------------------------------------------------------------------------------
+ */
+
+void kiln__worker_end(kiln_pool *pool, kiln_worker *worker) {
+  if (worker->state == KILN_WORKER_FORKING) pool->forking--;
+  if (worker->state == KILN_WORKER_IDLE) pool->idle--;
+  worker->state = KILN_WORKER_ENDING;
+  kiln__pool_unwatch(pool, &worker->channel);
+  if (worker->pid == 0) {
+    /* If it was forked all the same, it now sees its channel close and exits. */
+    pool->strays_until_ns = kiln__pool_now_ns() + UINT64_C(1000000) * KILN_STRAYS_MS;
+    worker->gone = true;
+  } else {
+    pidfd_send_signal(worker->process.fd, SIGKILL, /* info= */ NULL, 0);
+  }
+}
+
+static void finish(kiln_pool *pool, kiln_worker *worker, kiln_job_result *result) {
+  kiln_task *task = worker->task;
+  worker->task = NULL;
+  kiln__worker_end(pool, worker);
+  kiln__pool_finish(pool, task, result, /* ran= */ true);
+}
+
+static kiln_job_result result_with(kiln_outcome outcome, const char *code, const char *message) {
+  return (kiln_job_result){.outcome = outcome,
+                           .code = code,
+                           .name = "Error",
+                           .message = message,
+                           .stack = "",
+                           .resource = "",
+                           .source_line = "",
+                           .cached_data_rejected = -1};
+}
+
+static void finish_by_time(kiln_pool *pool, kiln_worker *worker) {
+  char message[80];
+  snprintf(message, sizeof(message), "Script execution timed out after %ums",
+           worker->task->timeout_ms);
+  kiln_job_result result = result_with(KILN_OUTCOME_TIME_LIMIT, KILN_CODE_TIME_LIMIT, message);
+  finish(pool, worker, &result);
+}
+
+static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
+  char message[96];
+  bool exited = info->si_code == CLD_EXITED;
+  if (exited && info->si_status == KILN_EXIT_MEMORY_LIMIT) {
+    kiln_job_result result = result_with(KILN_OUTCOME_MEMORY_LIMIT, KILN_CODE_MEMORY_LIMIT,
+                                         "the script reached its memory limit");
+    finish(pool, worker, &result);
+    return;
+  }
+  if (!exited && info->si_status == SIGXCPU) {
+    finish_by_time(pool, worker);
+    return;
+  }
+  const char *name = exited ? NULL : sigabbrev_np(info->si_status);
+  if (exited)
+    snprintf(message, sizeof(message), "the engine process ended with exit code %d",
+             info->si_status);
+  else
+    snprintf(message, sizeof(message), "the engine process was ended by signal SIG%s",
+             name ? name : "?");
+  kiln_job_result result = result_with(KILN_OUTCOME_CRASHED, KILN_CODE_CRASHED, message);
+  result.signal = exited ? 0 : info->si_status;
+  finish(pool, worker, &result);
+}
+
+static void finish_by_garbage(kiln_pool *pool, kiln_worker *worker) {
+  atomic_fetch_add(&pool->counters.protocol_errors, 1);
+  kiln_job_result result = result_with(KILN_OUTCOME_CRASHED, KILN_CODE_PROTOCOL,
+                                       "the engine process sent something that is no answer");
+  finish(pool, worker, &result);
+}
+
+/* ---- hearing it --------------------------------------------------------------------------------
+ */
+
+/* Makes an announced worker usable. The pid is believed only if it is a child of this thread's. */
+static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
+  kiln_wire_field field;
+  uint64_t pid = 0;
+  siginfo_t info = {0};
+  if (in->type != KILN_WIRE_READY || kiln__wire_next(in, &field) != 1 ||
+      field.tag != KILN_WIRE_READY_PID || !kiln__wire_get_number(&field, INT32_MAX, &pid) ||
+      pid == 0 || kiln__wire_next(in, &field) != 0)
+    return false;
+  worker->process.fd = pidfd_open((pid_t)pid, 0);
+  if (worker->process.fd < 0) return false;
+  if (waitid(P_PIDFD, (id_t)worker->process.fd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+      !kiln__pool_watch(pool, &worker->process)) {
+    close(worker->process.fd);
+    worker->process.fd = -1;
+    return false;
+  }
+  worker->pid = (pid_t)pid;
+  worker->zygote = NULL;
+  worker->state = KILN_WORKER_IDLE;
+  pool->forking--;
+  pool->idle++;
+  pool->fork_failures = 0;
+  return true;
+}
+
+static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
+  kiln_job_result result;
+  if (!kiln__job_result_decode(in, &worker->task->limits, &result)) {
+    finish_by_garbage(pool, worker);
+    return;
+  }
+  finish(pool, worker, &result);
+  kiln__job_result_release(&result);
+}
+
+void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker) {
+  kiln_wire_in in;
+  if (worker->state == KILN_WORKER_ENDING || worker->channel.fd < 0) return;
+  int got = kiln__wire_receive(worker->channel.fd, pool->buffer, &in, MSG_DONTWAIT);
+  if (got == -EAGAIN) return;
+  if (worker->state == KILN_WORKER_RUNNING) {
+    if (got == 1) {
+      hear_answer(pool, worker, &in);
+    } else if (got == 0 || got == -ECONNRESET) {
+      /* It has closed its channel, most likely by dying: how is known when it is reaped. Killing
+       * one that is dying changes nothing of that. */
+      kiln__pool_unwatch(pool, &worker->channel);
+      pidfd_send_signal(worker->process.fd, SIGKILL, /* info= */ NULL, 0);
+    } else {
+      finish_by_garbage(pool, worker);
+    }
+  } else if (worker->state == KILN_WORKER_FORKING) {
+    if (got != 1 || !become_ready(pool, worker, &in)) {
+      note_fork_failure(pool);
+      kiln__worker_end(pool, worker);
+    }
+  } else {
+    kiln__worker_end(pool, worker); /* an idle one has nothing to say */
+  }
+  if (got == 1) kiln__wire_in_release(&in);
+}
+
+void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
+  siginfo_t info = {0};
+  if (worker->gone || worker->process.fd < 0) return;
+  /* Its last word may have come with its death. */
+  if (worker->state == KILN_WORKER_RUNNING) kiln__worker_on_channel(pool, worker);
+  int waited = waitid(P_PIDFD, (id_t)worker->process.fd, &info, WEXITED | WNOHANG);
+  if (waited == 0 && info.si_pid == 0) return;
+  if (waited != 0) {
+    if (errno == EINTR) return;
+    /* Somebody else in this process reaped it. */
+    info.si_code = CLD_EXITED;
+    info.si_status = 0;
+  }
+  if (worker->state == KILN_WORKER_RUNNING)
+    finish_by_exit(pool, worker, &info);
+  else if (worker->state == KILN_WORKER_IDLE)
+    kiln__worker_end(pool, worker);
+  kiln__pool_unwatch(pool, &worker->process);
+  worker->gone = true;
+}
+
+void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
+  if (worker->state == KILN_WORKER_FORKING) {
+    /* A zygote that hangs. The workers it owes are asked of the next one. */
+    if (worker->zygote) kiln__zygote_end(pool, worker->zygote, /* lost= */ true);
+    note_fork_failure(pool);
+    kiln__worker_end(pool, worker);
+  } else if (worker->state == KILN_WORKER_RUNNING) {
+    kiln__worker_on_channel(pool, worker); /* it may have answered just now */
+    if (worker->state != KILN_WORKER_RUNNING) return;
+    atomic_fetch_add(&pool->counters.kills, 1);
+    finish_by_time(pool, worker);
+  }
+}
+
+/* ---- giving it a job ---------------------------------------------------------------------------
+ */
+
+static bool limit_process(const kiln_worker *worker, const kiln_task *task) {
+  rlim_t seconds = ((rlim_t)task->timeout_ms + 999) / 1000 * CPU_THREADS + 2;
+  struct rlimit cpu = {seconds, seconds + 1};
+  if (prlimit(worker->pid, RLIMIT_CPU, &cpu, /* old= */ NULL) != 0) return false;
+#ifndef KILN_ADDRESS_SANITIZER /* whose shadow memory alone is terabytes */
+  struct rlimit data = {task->memory_max_bytes, task->memory_max_bytes};
+  if (task->memory_max_bytes > 0 && prlimit(worker->pid, RLIMIT_DATA, &data, /* old= */ NULL) != 0)
+    return false;
+#endif
+  return true;
+}
+
+bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
+  uint64_t now = kiln__pool_now_ns(); /* before it is sent: the worker's own clock starts then */
+  int sent = limit_process(worker, task) ? kiln__wire_send(worker->channel.fd, &task->message,
+                                                           /* fd= */ -1, MSG_DONTWAIT)
+                                         : -errno;
+  if (sent != 0) {
+    kiln__worker_end(pool, worker); /* killed while it was idle */
+    if (++task->attempts < ATTEMPTS_MAX) return false;
+    kiln__pool_fail(pool, task, /* ran= */ true, KILN_EINTERNAL, strerror(-sent));
+    return true;
+  }
+  task->started_ns = now;
+  worker->due_ns =
+      task->started_ns + ((uint64_t)task->timeout_ms + pool->kill_grace_ms) * UINT64_C(1000000);
+  worker->task = task;
+  worker->state = KILN_WORKER_RUNNING;
+  pool->idle--;
+  atomic_fetch_add(&pool->counters.jobs, 1);
+  return true;
+}
+
+/* ---- strays ------------------------------------------------------------------------------------
+ */
+
+static bool is_known(const kiln_pool *pool, pid_t pid) {
+  for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
+    if (worker->pid == pid) return true;
+  for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
+    if (zygote->pid == pid) return true;
+  return false;
+}
+
+void kiln__worker_kill_strays(kiln_pool *pool) {
+  char text[4096];
+  int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return; /* a kernel without it: they have to end by themselves */
+  ssize_t length = read(file, text, sizeof(text) - 1);
+  close(file);
+  text[length > 0 ? length : 0] = '\0';
+  char *at = text;
+  for (;;) {
+    char *end;
+    long pid = strtol(at, &end, 10);
+    if (end == at) return;
+    at = end;
+    if (pid > 0 && !is_known(pool, (pid_t)pid)) kill((pid_t)pid, SIGKILL);
+  }
+}
+
+void kiln__worker_reap_strays(kiln_pool *pool) {
+  /* Only this thread's children: the rest of the process may have children of its own. */
+  const int options = WEXITED | WNOHANG | __WNOTHREAD;
+  for (;;) {
+    siginfo_t info = {0};
+    if (waitid(P_ALL, 0, &info, options | WNOWAIT) != 0 || info.si_pid == 0) return;
+    if (is_known(pool, info.si_pid)) return; /* reaped by its own event; then we look again */
+    waitid(P_PID, (id_t)info.si_pid, &info, options);
+  }
+}

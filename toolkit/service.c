@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service.c: opening and closing a kiln, taking requests, and what it knows of itself. What happens
+ * to a request is in service_bake.c and service_run.c.
+ */
+#include "toolkit/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "toolkit/status.h"
+
+#define MIB (1024ULL * 1024)
+/* V8's cached data tag with the flags that Node 18.20 runs with. */
+#define NODE_18_TAG 702241554U
+
+uint64_t kiln__now_ns(void) {
+  struct timespec now;
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]) {
+  if (cached_data_tag == NODE_18_TAG) {
+    (void)snprintf(ret_name, 32, "node-18");
+  } else {
+    (void)snprintf(ret_name, 32, "v8-%.28s", v8_version);
+  }
+}
+
+kcc_span kiln__kcc_span(kiln_span span) {
+  return (kcc_span){span.data, span.length};
+}
+
+kiln_status kiln__from_kcc(const kcc_error *error, kiln_error *err) {
+  kiln_status status = KILN_ESTORE;
+  if (error->status == KCC_ENOMEM) status = KILN_ENOMEM;
+  if (error->status == KCC_ETOOBIG) status = KILN_ETOOBIG;
+  return kiln__fail(err, status, /* code= */ NULL, "%s", error->message);
+}
+
+kiln_status kiln__find_program(const char *name, char *ret_path, size_t size, kiln_error *err) {
+  static const char *const places[] = {"", "../libexec/kiln/", "../libexec/"};
+  char self[4096];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+  if (length <= 0) {
+    return kiln__fail(err, KILN_EENGINE, NULL, "the path of this executable is not known");
+  }
+  self[length] = '\0';
+  char *slash = strrchr(self, '/');
+  if (slash != NULL) slash[1] = '\0';
+  for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    int needed = snprintf(ret_path, size, "%s%s%s", self, places[i], name);
+    if (needed > 0 && (size_t)needed < size && access(ret_path, X_OK) == 0) return KILN_OK;
+  }
+  return kiln__fail(err, KILN_EENGINE, NULL,
+                    "no %s beside this executable or in its libexec folder", name);
+}
+
+/* Takes the caller's options over, with the defaults filled in. */
+static kiln_status set_options(kiln *k, const kiln_options *options, kiln_error *err) {
+  if (options != NULL) {
+    if (options->struct_size != sizeof(kiln_options)) {
+      return kiln__fail(err, KILN_EINVAL, NULL, "options are of %zu bytes, this library's of %zu",
+                        options->struct_size, sizeof(kiln_options));
+    }
+    k->options = *options;
+  }
+  kiln_options *o = &k->options;
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  if (o->workers_max == 0) o->workers_max = cores > 0 ? (unsigned)cores : 1;
+  if (o->queue_max == 0) o->queue_max = 256;
+  if (o->forks_per_zygote == 0) o->forks_per_zygote = 10000;
+  if (o->heap_max_bytes == 0) o->heap_max_bytes = 256 * MIB;
+  if (o->memory_max_bytes == 0) o->memory_max_bytes = o->heap_max_bytes + 256 * MIB;
+  if (o->source_max_bytes == 0) o->source_max_bytes = 64 * MIB;
+  if (o->result_max_bytes == 0) o->result_max_bytes = 16 * MIB;
+  if (o->console_max_bytes == 0) o->console_max_bytes = 1 * MIB;
+  if (o->timeout_max_ms == 0) o->timeout_max_ms = 60000;
+  if (o->timeout_default_ms == 0) {
+    o->timeout_default_ms = o->timeout_max_ms < 5000 ? o->timeout_max_ms : 5000;
+  }
+  if (o->kill_grace_ms == 0) o->kill_grace_ms = 150;
+  if (o->timeout_default_ms > o->timeout_max_ms) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "default timeout is %u ms, over the maximum of %u ms",
+                      o->timeout_default_ms, o->timeout_max_ms);
+  }
+  if (o->memory_max_bytes < o->heap_max_bytes) {
+    return kiln__fail(
+        err, KILN_EINVAL, NULL, "memory limit is %llu bytes, less than the heap's %llu",
+        (unsigned long long)o->memory_max_bytes, (unsigned long long)o->heap_max_bytes);
+  }
+  return KILN_OK;
+}
+
+static kiln_status open_store(kiln *k, kiln_error *err) {
+  if (k->options.store_path == NULL) return KILN_OK;
+  kcc_store_options options = KCC_STORE_OPTIONS_INIT;
+  kcc_error error;
+  options.read_only = k->options.store_read_only;
+  kcc_status status = kcc_store_open(k->options.store_path, &options, &k->store, &error);
+  return status == KCC_OK ? KILN_OK : kiln__from_kcc(&error, err);
+}
+
+static kiln_status start_pool(kiln *k, kiln_error *err) {
+  char path[4096];
+  kiln_pool_options options = {.engine_path = k->options.engine_path,
+                               .engine_name = "node-18",
+                               .workers_max = k->options.workers_max,
+                               .queue_max = k->options.queue_max,
+                               .forks_per_zygote = k->options.forks_per_zygote,
+                               .kill_grace_ms = k->options.kill_grace_ms};
+  if (options.engine_path == NULL) {
+    kiln_status status = kiln__find_program("kiln-engine", path, sizeof(path), err);
+    if (status != KILN_OK) return status;
+    options.engine_path = path;
+  }
+  kiln_status status = kiln_pool_new(&options, &k->pool, err);
+  if (status != KILN_OK) return status;
+  kiln_pool_get_engine(k->pool, &k->engine);
+  kiln__engine_name(k->engine.cached_data_tag, k->engine.v8_version, k->engine.name);
+  k->fingerprint = (kcc_fingerprint){.engine = k->engine.name,
+                                     .v8_version = k->engine.v8_version,
+                                     .cached_data_tag = k->engine.cached_data_tag,
+                                     .flags = k->engine.flags,
+                                     .build_id = k->engine.build_id,
+                                     .arch = k->engine.arch};
+  return KILN_OK;
+}
+
+/* Frees a kiln that may be half built. */
+static void destroy(kiln *k, unsigned drain_ms) {
+  if (k->pool != NULL) kiln_pool_free(k->pool, drain_ms);
+  kiln__writer_stop(&k->writer);
+  kcc_store_close(k->store);
+  kiln_flights_free(k->flights);
+  (void)pthread_cond_destroy(&k->idle);
+  (void)pthread_mutex_destroy(&k->mutex);
+  free(k);
+}
+
+kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *err) {
+  kiln *k = calloc(1, sizeof(*k));
+  if (k == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a kiln");
+  (void)pthread_mutex_init(&k->mutex, /* attributes= */ NULL);
+  (void)pthread_cond_init(&k->idle, /* attributes= */ NULL);
+  kiln_status status = set_options(k, options, err);
+  /* The store comes after the pool, so that nothing is created on disk for a kiln that has no
+   * engine. */
+  if (status == KILN_OK) status = start_pool(k, err);
+  if (status == KILN_OK) status = open_store(k, err);
+  if (status == KILN_OK && k->store != NULL && !k->options.store_read_only) {
+    status = kiln__writer_start(&k->writer, err);
+  }
+  if (status == KILN_OK) {
+    k->flights = kiln_flights_new(KILN__TICKETS_MAX);
+    if (k->flights == NULL) {
+      status = kiln__fail(err, KILN_ENOMEM, NULL, "no memory for the table of flights");
+    }
+  }
+  if (status != KILN_OK) {
+    destroy(k, /* drain_ms= */ 0);
+    return status;
+  }
+  k->options.store_path = NULL;
+  k->options.engine_path = NULL;
+  *ret_kiln = k;
+  return KILN_OK;
+}
+
+void kiln_close(kiln *k, unsigned drain_ms) {
+  if (k == NULL) return;
+  (void)pthread_mutex_lock(&k->mutex);
+  k->closing = true;
+  while (k->calls > 0) (void)pthread_cond_wait(&k->idle, &k->mutex);
+  (void)pthread_mutex_unlock(&k->mutex);
+  destroy(k, drain_ms);
+}
+
+/* Every public call on an open kiln is between these two, so that kiln_close() can wait for it. */
+static kiln_status enter(kiln *k, kiln_error *err) {
+  (void)pthread_mutex_lock(&k->mutex);
+  bool closing = k->closing;
+  if (!closing) k->calls++;
+  (void)pthread_mutex_unlock(&k->mutex);
+  return closing ? kiln__fail(err, KILN_ECLOSING, NULL, "the service is stopping") : KILN_OK;
+}
+
+static void leave(kiln *k) {
+  (void)pthread_mutex_lock(&k->mutex);
+  if (--k->calls == 0 && k->closing) (void)pthread_cond_broadcast(&k->idle);
+  (void)pthread_mutex_unlock(&k->mutex);
+}
+
+kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
+                        kiln_error *err) {
+  uint64_t started_ns = kiln__now_ns();
+  kiln_status status = enter(k, err);
+  if (status != KILN_OK) return status;
+  atomic_fetch_add(&k->requests, 1);
+  status = kiln__check_request(k, request, err);
+  if (status == KILN_OK) {
+    switch (request->op) {
+      case KILN_COMPILE:
+      case KILN_CREATE_CACHED_DATA:
+        status = kiln__submit_bake(k, request, done, user, started_ns, err);
+        break;
+      case KILN_RUN:
+        status = kiln__submit_run(k, request, done, user, started_ns, err);
+        break;
+      case KILN_MEASURE_MEMORY:
+        status = kiln__submit_measure(k, request, done, user, started_ns, err);
+        break;
+    }
+  }
+  if (status == KILN_EBUSY) atomic_fetch_add(&k->busy, 1);
+  leave(k);
+  return status;
+}
+
+kiln_status kiln__lookup(kiln *k, const kcc_digest *key, kiln__whose whose, kiln_bytes **ret_blob,
+                         kcc_entry_info *ret_info, kiln_error *err) {
+  kcc_entry entry;
+  kcc_error error;
+  if (k->store == NULL) return kiln__fail(err, KILN_NOT_FOUND, NULL, "there is no store");
+  kcc_status status = kcc_store_get(
+      k->store, key, whose == KILN__OWN_ENGINE ? &k->fingerprint : NULL, &entry, &error);
+  if (status == KCC_MISS) return kiln__fail(err, KILN_NOT_FOUND, NULL, "no such key");
+  if (status != KCC_OK) return kiln__from_kcc(&error, err);
+  kiln_bytes *blob = kiln_bytes_new(entry.blob.data, entry.blob.length);
+  if (ret_info != NULL) *ret_info = entry.info;
+  kcc_entry_free(&entry);
+  if (blob == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a blob");
+  *ret_blob = blob;
+  return KILN_OK;
+}
+
+kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob, kiln_error *err) {
+  kcc_digest digest;
+  if (!kcc_digest_parse(key.data, key.length, &digest)) {
+    char quoted[KILN__QUOTE_BYTES];
+    return kiln__fail(err, KILN_EINVAL, NULL, "key %s: not 64 hex digits",
+                      kiln__quote(key, quoted));
+  }
+  kiln_status status = enter(k, err);
+  if (status != KILN_OK) return status;
+  status = kiln__lookup(k, &digest, KILN__ANY_ENGINE, ret_blob, /* ret_info= */ NULL, err);
+  leave(k);
+  return status;
+}
+
+size_t kiln_engine_count(const kiln *k) {
+  (void)k;
+  return 1;
+}
+
+kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
+                            kiln_error *err) {
+  if (index >= kiln_engine_count(k)) {
+    return kiln__fail(err, KILN_EINVAL, "ERR_OUT_OF_RANGE", "engine %zu: there is %zu", index,
+                      kiln_engine_count(k));
+  }
+  *ret_info = k->engine;
+  return KILN_OK;
+}
+
+kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
+  kiln_status status = enter(k, err);
+  if (status != KILN_OK) return status;
+  kiln_stats stats = {0};
+#define COUNTER(name) stats.name = atomic_load(&k->name);
+  KILN__COUNTERS_MAP(COUNTER)
+#undef COUNTER
+  kiln_pool_add_stats(k->pool, &stats);
+  if (k->store != NULL) {
+    kcc_stats store;
+    /* Without an answer the store's counters stay 0; the others are worth having all the same. */
+    if (kcc_store_stats(k->store, &store, /* err= */ NULL) == KCC_OK) {
+      stats.store_entries = store.entries;
+      stats.store_blob_bytes = store.blob_bytes;
+      stats.store_quarantined = store.quarantined;
+      stats.store_puts = store.puts;
+      stats.store_corrupt = store.corrupt;
+      stats.store_busy_waits = store.busy_waits;
+      stats.store_errors = store.errors;
+    }
+  }
+  leave(k);
+  *ret_stats = stats;
+  return KILN_OK;
+}

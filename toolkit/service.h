@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service.h: the inside of a kiln. Private to the toolkit.
+ *
+ *   kiln_submit --> check --> look up --hit--> done (on the submitting thread)
+ *                               | miss
+ *                     single flight (flight.h) --> pool (its thread) --> writer thread --> done
+ *
+ * Results that are not to be stored skip the writer and are answered on the pool's thread. The
+ * writer is the only one that waits for SQLite's write lock, so that neither the pool's event loop
+ * nor a submitting thread ever does; and since it answers after the put, an entry that a client was
+ * told of is in the store even if this process is killed the next moment.
+ */
+#ifndef KILN_TOOLKIT_SERVICE_H
+#define KILN_TOOLKIT_SERVICE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cache/kcc.h"
+#include "toolkit/flight.h"
+#include "toolkit/kiln.h"
+#include "toolkit/pool.h"
+
+/* What may wait for the writer: more is answered without being stored. */
+#define KILN__WRITER_WORK_MAX 1024
+#define KILN__WRITER_BYTES_MAX (1ULL << 30)
+/* Requests that may wait for flights at once. */
+#define KILN__TICKETS_MAX 65536
+/* Nesting of JSON in a request. */
+#define KILN__JSON_DEPTH_MAX 1000
+
+/* A piece of work for the writer thread, embedded in what it is about. */
+typedef struct kiln__work {
+  struct kiln__work *next;
+  size_t bytes; /* that it keeps in memory */
+  void (*perform)(struct kiln__work *work);
+} kiln__work;
+
+typedef struct kiln__writer {
+  pthread_t thread;
+  bool started;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+  bool stopping;
+  size_t count;
+  size_t bytes;
+  kiln__work *first;
+  kiln__work **end;
+} kiln__writer;
+
+kiln_status kiln__writer_start(kiln__writer *writer, kiln_error *err);
+/* False: the queue is full, or there is no thread; the work stays the caller's. */
+bool kiln__writer_add(kiln__writer *writer, kiln__work *work);
+/* Performs what waits and ends the thread. */
+void kiln__writer_stop(kiln__writer *writer);
+
+/* This kiln's own share of kiln_stats. */
+#define KILN__COUNTERS_MAP(X) \
+  X(requests) X(hits) X(misses) X(coalesced) X(bypasses) X(rejected) X(busy)
+
+struct kiln {
+  kiln_options options;        /* with the defaults filled in; its texts are not kept */
+  kiln_engine_info engine;     /* of the pool's, with the name as part of keys */
+  kcc_fingerprint fingerprint; /* lends from `engine` */
+  kiln_pool *pool;
+  kcc_store *store; /* NULL: none */
+  kiln_flights *flights;
+  kiln__writer writer;
+  pthread_mutex_t mutex; /* of the next two */
+  pthread_cond_t idle;
+  bool closing;
+  unsigned calls; /* of threads inside the public functions */
+#define KILN__COUNTER(name) atomic_uint_fast64_t name;
+  KILN__COUNTERS_MAP(KILN__COUNTER)
+#undef KILN__COUNTER
+};
+
+uint64_t kiln__now_ns(void);
+
+/* The name under which an engine's blobs are kept: "node-18" where the version tag is the one that
+ * Node 18.20 has, else "v8-" and the version. */
+void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]);
+
+/* Finds a helper program ("kiln-engine") beside this executable or in the libexec folder next to
+ * it. */
+kiln_status kiln__find_program(const char *name, char *ret_path, size_t size, kiln_error *err);
+
+/* Checks all of a request against the limits. */
+kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln_error *err);
+
+/* Looks a blob up; *ret_info may be NULL. KILN_NOT_FOUND also where the store fails (it counts
+ * that). `any_engine`: do not hold the entry against this kiln's fingerprint. */
+typedef enum kiln__whose { KILN__OWN_ENGINE = 0, KILN__ANY_ENGINE = 1 } kiln__whose;
+kiln_status kiln__lookup(kiln *k, const kcc_digest *key, kiln__whose whose, kiln_bytes **ret_blob,
+                         kcc_entry_info *ret_info, kiln_error *err);
+
+/* The key of a request whose source has this digest. `mode` and `workload` are those of the blob
+ * looked for; kind, name, offsets and parameters are the request's. */
+kiln_status kiln__key_of(const kiln *k, const kiln_request *request, const kcc_digest *source,
+                         uint64_t source_length, kiln_mode mode, kiln_bytes *workload,
+                         kcc_digest *ret_key, kiln_error *err);
+
+/* A job with the request's common parts and this kiln's limits. */
+void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job);
+
+/* What a failed job means for the one who asked. */
+void kiln__response_from_job(const kiln_job_result *result, kiln_response *response);
+
+kiln_status kiln__submit_bake(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
+                              uint64_t started_ns, kiln_error *err);
+kiln_status kiln__submit_run(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
+                             uint64_t started_ns, kiln_error *err);
+kiln_status kiln__submit_measure(kiln *k, const kiln_request *request, kiln_done_fn done,
+                                 void *user, uint64_t started_ns, kiln_error *err);
+
+/* Translates a failure of the store's. */
+kiln_status kiln__from_kcc(const kcc_error *error, kiln_error *err);
+kcc_span kiln__kcc_span(kiln_span span);
+
+#endif

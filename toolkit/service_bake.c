@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service_bake.c: compile and createCachedData: look up, else make once, store, answer.
+ *
+ * A bake is one flight; a ticket is one request that waits for it. The order on a miss is
+ *   1. board the flight; who joins another's is done here;
+ *   2. the leader looks again: the flight that he might have joined may have landed between his
+ *      first look and his boarding, and an entry is in the store before its flight lands;
+ *   3. the job; 4. the put; 5. the landing, which answers all tickets.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "toolkit/service.h"
+#include "toolkit/status.h"
+
+typedef struct ticket {
+  kiln_flight_member member; /* first: a member is its ticket */
+  kiln_done_fn done;
+  void *user;
+  kiln_op op;
+  uint64_t started_ns;
+} ticket;
+
+typedef struct bake {
+  kiln__work work; /* first: a work is its bake */
+  kiln_flight flight;
+  kiln *k;
+  kcc_digest key;
+  kcc_digest source_digest;
+  uint64_t source_length;
+  kiln_bytes *source; /* NULL unless it is to be kept */
+  kcc_kind kind;
+  kcc_mode mode;
+  char *filename;
+  size_t filename_length;
+  kiln_bytes *blob; /* once made */
+  kiln_times times;
+} bake;
+
+static void bake_free(bake *b) {
+  kiln_bytes_unref(b->source);
+  kiln_bytes_unref(b->blob);
+  free(b->filename);
+  free(b);
+}
+
+/* Calls one ticket's done function. `response` is complete but for what differs by ticket. */
+static void answer(const kiln_response *response, kiln_bytes *blob, const ticket *t,
+                   kiln_cache cache) {
+  kiln_response own = *response;
+  own.op = t->op;
+  own.cache = cache;
+  own.blob = t->op == KILN_CREATE_CACHED_DATA ? blob : NULL;
+  own.times.total_ns = kiln__now_ns() - t->started_ns;
+  t->done(t->user, &own);
+}
+
+static void response_init(const kiln *k, const kcc_digest *key, uint64_t source_length,
+                          kiln_bytes *blob, kiln_response *response) {
+  *response = (kiln_response){.status = KILN_OK,
+                              .outcome = KILN_OUTCOME_OK,
+                              .engine = k->engine.name,
+                              .source_length = source_length,
+                              .blob_length = blob == NULL ? 0 : kiln_bytes_get(blob).length,
+                              .cached_data_rejected = -1};
+  kcc_digest_format(key, response->key);
+}
+
+/* Answers all tickets of a flight, the leader's with `leaders_cache`, and ends the bake. With
+ * `skip_leader` his ticket is only freed: his kiln_submit() fails instead. */
+typedef enum land_leader { LAND_LEADER = 0, SKIP_LEADER = 1 } land_leader;
+static void land(bake *b, const kiln_response *response, kiln_cache leaders_cache,
+                 land_leader leader) {
+  kiln *k = b->k;
+  bool first = true;
+  kiln_flight_member *member = kiln_flights_land(k->flights, &b->flight);
+  while (member != NULL) {
+    ticket *t = (ticket *)(void *)member;
+    member = member->next;
+    kiln_cache cache = leaders_cache;
+    if (!first) {
+      cache = KILN_CACHE_COALESCED;
+      atomic_fetch_add(&k->coalesced, 1);
+    }
+    if (!first || leader == LAND_LEADER) answer(response, b->blob, t, cache);
+    free(t);
+    first = false;
+  }
+  bake_free(b);
+}
+
+static void land_made(bake *b, kiln_cache leaders_cache) {
+  kiln_response response;
+  if (leaders_cache == KILN_CACHE_BYPASS) atomic_fetch_add(&b->k->bypasses, 1);
+  response_init(b->k, &b->key, b->source_length, b->blob, &response);
+  response.times = b->times;
+  land(b, &response, leaders_cache, LAND_LEADER);
+}
+
+/* On the writer thread. Whatever the store says, the answer is the same. */
+static void store_and_land(kiln__work *work) {
+  bake *b = (bake *)(void *)work;
+  kcc_put put = {.key = b->key,
+                 .fingerprint = b->k->fingerprint,
+                 .source = b->source_digest,
+                 .source_length = b->source_length,
+                 .kind = b->kind,
+                 .mode = b->mode,
+                 .filename = {b->filename, b->filename_length},
+                 .blob = kiln__kcc_span(kiln_bytes_get(b->blob))};
+  if (b->source != NULL) put.source_text = kiln__kcc_span(kiln_bytes_get(b->source));
+  kcc_status status = kcc_store_put(b->k->store, &put, /* err= */ NULL);
+  land_made(b, status == KCC_OK ? KILN_CACHE_MISS : KILN_CACHE_BYPASS);
+}
+
+void kiln__response_from_job(const kiln_job_result *result, kiln_response *response) {
+  if (result->status != KILN_OK) {
+    response->status = result->status;
+    (void)kiln__fail(&response->error, result->status, NULL, "%s",
+                     result->message_of_ours[0] != '\0' ? result->message_of_ours
+                                                        : kiln_status_text(result->status));
+    return;
+  }
+  response->outcome = result->outcome;
+  response->code = result->code;
+  response->name = result->name;
+  response->message = result->message;
+  response->stack = result->stack;
+  response->resource = result->resource;
+  response->source_line = result->source_line;
+  response->line = result->line;
+  response->column = result->column;
+  response->signal = result->signal;
+  response->times = result->times;
+}
+
+/* On the pool's thread. */
+static void baked(void *user, const kiln_job_result *result) {
+  bake *b = user;
+  kiln *k = b->k;
+  if (result->status == KILN_OK && result->outcome == KILN_OUTCOME_OK && result->blob != NULL) {
+    b->blob = kiln_bytes_ref(result->blob);
+    b->times = result->times;
+    b->work.bytes = kiln_bytes_get(b->blob).length;
+    b->work.perform = store_and_land;
+    if (k->store == NULL || k->options.store_read_only) {
+      land_made(b, KILN_CACHE_MISS);
+    } else if (!kiln__writer_add(&k->writer, &b->work)) {
+      land_made(b, KILN_CACHE_BYPASS);
+    }
+    return;
+  }
+  kiln_response response;
+  response_init(k, &b->key, b->source_length, /* blob= */ NULL, &response);
+  kiln__response_from_job(result, &response);
+  if (result->status == KILN_OK && result->outcome == KILN_OUTCOME_OK) {
+    response.status =
+        kiln__fail(&response.error, KILN_EINTERNAL, NULL, "the engine made no cached data");
+  }
+  land(b, &response, KILN_CACHE_MISS, LAND_LEADER);
+}
+
+static bake *bake_new(kiln *k, const kiln_request *request, const kcc_digest *key,
+                      const kcc_digest *source_digest, unsigned timeout_ms) {
+  bake *b = calloc(1, sizeof(*b));
+  if (b == NULL) return NULL;
+  b->k = k;
+  b->key = *key;
+  /* A request with less time must not decide the fate of one with more. */
+  b->flight.id = *key;
+  for (unsigned i = 0; i < sizeof(timeout_ms); i++) {
+    b->flight.id.bytes[KCC_DIGEST_BYTES - 1 - i] ^= (uint8_t)(timeout_ms >> (8 * i));
+  }
+  b->source_digest = *source_digest;
+  b->source_length = kiln_bytes_get(request->source).length;
+  if (k->options.keep_sources) b->source = kiln_bytes_ref(request->source);
+  b->kind = (kcc_kind)request->kind;
+  b->mode = (kcc_mode)request->mode;
+  b->filename_length = request->filename.length;
+  if (b->filename_length > 0) {
+    b->filename = malloc(b->filename_length);
+    if (b->filename == NULL) {
+      bake_free(b);
+      return NULL;
+    }
+    memcpy(b->filename, request->filename.data, b->filename_length);
+  }
+  return b;
+}
+
+/* Steps 2 and 3. When this fails, the leader's ticket has been freed and no done function of his
+ * was called. */
+static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
+  kiln *k = b->k;
+  kiln_bytes *blob;
+  kiln_response response;
+  if (kiln__lookup(k, &b->key, KILN__OWN_ENGINE, &blob, /* ret_info= */ NULL, /* err= */ NULL) ==
+      KILN_OK) {
+    atomic_fetch_add(&k->hits, 1);
+    b->blob = blob;
+    response_init(k, &b->key, b->source_length, blob, &response);
+    land(b, &response, KILN_CACHE_HIT, LAND_LEADER);
+    return KILN_OK;
+  }
+  kiln_job job;
+  kiln__job_init(k, request, KILN_JOB_BAKE, &job);
+  job.mode = request->mode;
+  job.workload = request->workload;
+  atomic_fetch_add(&k->misses, 1);
+  kiln_error error;
+  kiln_status status = kiln_pool_submit(k->pool, &job, baked, b, &error);
+  if (status != KILN_OK) {
+    response_init(k, &b->key, b->source_length, /* blob= */ NULL, &response);
+    response.status = status;
+    response.error = error;
+    land(b, &response, KILN_CACHE_MISS, SKIP_LEADER);
+    if (err != NULL) *err = error;
+  }
+  return status;
+}
+
+kiln_status kiln__submit_bake(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
+                              uint64_t started_ns, kiln_error *err) {
+  kiln_span text = kiln_bytes_get(request->source);
+  kcc_digest source_digest, key;
+  kcc_error error;
+  if (kcc_digest_of(kiln__kcc_span(text), &source_digest, &error) != KCC_OK) {
+    return kiln__from_kcc(&error, err);
+  }
+  kiln_status status = kiln__key_of(k, request, &source_digest, text.length, request->mode,
+                                    request->workload, &key, err);
+  if (status != KILN_OK) return status;
+
+  ticket caller = {.done = done, .user = user, .op = request->op, .started_ns = started_ns};
+  kiln_bytes *blob;
+  if (kiln__lookup(k, &key, KILN__OWN_ENGINE, &blob, /* ret_info= */ NULL, /* err= */ NULL) ==
+      KILN_OK) {
+    kiln_response response;
+    atomic_fetch_add(&k->hits, 1);
+    response_init(k, &key, text.length, blob, &response);
+    answer(&response, blob, &caller, KILN_CACHE_HIT);
+    kiln_bytes_unref(blob);
+    return KILN_OK;
+  }
+
+  unsigned timeout_ms =
+      request->timeout_ms != 0 ? request->timeout_ms : k->options.timeout_default_ms;
+  ticket *t = malloc(sizeof(*t));
+  bake *b = bake_new(k, request, &key, &source_digest, timeout_ms);
+  if (t == NULL || b == NULL) {
+    free(t);
+    if (b != NULL) bake_free(b);
+    return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a request");
+  }
+  *t = caller;
+  switch (kiln_flights_board(k->flights, &b->flight, &t->member)) {
+    case KILN_FLIGHT_LEADS:
+      return lead(b, request, err);
+    case KILN_FLIGHT_JOINED:
+      bake_free(b);
+      return KILN_OK;
+    case KILN_FLIGHT_FULL:
+      break;
+  }
+  bake_free(b);
+  free(t);
+  return kiln__fail(err, KILN_EBUSY, NULL, "%d requests wait already", KILN__TICKETS_MAX);
+}

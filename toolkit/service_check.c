@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service_check.c: what a request may be. Everything that arrives here may come from a stranger;
+ * after it, the rest of the service relies on it. It does not look into JavaScript: what V8 refuses
+ * is an outcome, not an invalid request.
+ */
+#include "toolkit/json_check.h"
+#include "toolkit/service.h"
+#include "toolkit/status.h"
+
+static kiln_status check_name(kiln_span name, const char *what, kiln_error *err) {
+  if (name.length <= KILN_NAME_MAX) return KILN_OK;
+  return kiln__fail(err, KILN_ETOOBIG, NULL, "%s is %zu bytes, limit %d", what, name.length,
+                    KILN_NAME_MAX);
+}
+
+static kiln_status check_count(size_t count, size_t max, const char *what, kiln_error *err) {
+  if (count <= max) return KILN_OK;
+  return kiln__fail(err, KILN_ETOOBIG, NULL, "%zu %s, limit %zu", count, what, max);
+}
+
+/* Adds to the bytes of one request, all its texts together being held to the limit of a source. */
+static kiln_status add_bytes(const kiln *k, size_t length, const char *what, uint64_t *total,
+                             kiln_error *err) {
+  *total += length;
+  if (*total <= k->options.source_max_bytes) return KILN_OK;
+  return kiln__fail(err, KILN_ETOOBIG, NULL, "%s is %llu bytes, limit %llu", what,
+                    (unsigned long long)*total, (unsigned long long)k->options.source_max_bytes);
+}
+
+static kiln_status check_json(const kiln *k, kiln_span json, char open, const char *what,
+                              uint64_t *total, kiln_error *err) {
+  if (json.length == 0) return KILN_OK;
+  kiln_status status = add_bytes(k, json.length, what, total, err);
+  if (status != KILN_OK) return status;
+  if (kiln_json_check_kind(json, KILN__JSON_DEPTH_MAX, open)) return KILN_OK;
+  return kiln__fail(err, KILN_EINVAL, NULL, "%s: not a JSON %s in UTF-8 of depth %d or less", what,
+                    open == '{' ? "object" : "array", KILN__JSON_DEPTH_MAX);
+}
+
+static kiln_status check_engine(const kiln *k, kiln_span engine, kiln_error *err) {
+  kiln_span ours = kiln_span_from(k->engine.name);
+  if (engine.length == 0) return KILN_OK;
+  bool same = engine.length == ours.length;
+  for (size_t i = 0; same && i < engine.length; i++) same = engine.data[i] == ours.data[i];
+  if (same) return KILN_OK;
+  char quoted[KILN__QUOTE_BYTES];
+  return kiln__fail(err, KILN_EINVAL, NULL, "engine %s: unknown, there is '%s'",
+                    kiln__quote(engine, quoted), k->engine.name);
+}
+
+static kiln_status check_timeout(const kiln *k, unsigned timeout_ms, kiln_error *err) {
+  if (timeout_ms <= k->options.timeout_max_ms) return KILN_OK;
+  return kiln__fail(err, KILN_EINVAL, "ERR_OUT_OF_RANGE",
+                    "timeout is %u ms, it must be >= 1 and <= %u", timeout_ms,
+                    k->options.timeout_max_ms);
+}
+
+/* What compile, createCachedData and run have in common: a source and what names it. */
+static kiln_status check_source(const kiln *k, const kiln_request *request, uint64_t *total,
+                                kiln_error *err) {
+  if ((unsigned)request->kind > KILN_FUNCTION) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "kind %u: unknown", (unsigned)request->kind);
+  }
+  if (request->source != NULL && request->key.length > 0) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "source and key: only one of them can be given");
+  }
+  if (request->source == NULL && (request->op != KILN_RUN || request->key.length == 0)) {
+    return kiln__fail(err, KILN_EINVAL, "ERR_MISSING_ARGS", "source: missing");
+  }
+  kiln_status status = check_name(request->filename, "filename", err);
+  if (status == KILN_OK && request->source != NULL) {
+    status = add_bytes(k, kiln_bytes_get(request->source).length, "source", total, err);
+  }
+  if (status == KILN_OK) {
+    status = check_count(request->params_count, KILN_PARAMS_MAX, "parameters", err);
+  }
+  /* A run by key does not know the entry's kind yet. */
+  if (status == KILN_OK && request->params_count > 0 && request->kind != KILN_FUNCTION &&
+      request->key.length == 0) {
+    status = kiln__fail(err, KILN_EINVAL, NULL, "params: only a function has them");
+  }
+  for (size_t i = 0; status == KILN_OK && i < request->params_count; i++) {
+    status = check_name(request->params[i], "a parameter", err);
+  }
+  return status;
+}
+
+static kiln_status check_bake(const kiln *k, const kiln_request *request, kiln_error *err) {
+  uint64_t total = 0;
+  kiln_status status = check_source(k, request, &total, err);
+  if (status != KILN_OK) return status;
+  if ((unsigned)request->mode > KILN_WORKLOAD) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "mode %u: unknown", (unsigned)request->mode);
+  }
+  /* V8 ends its process over it: ScriptCompiler::CompileModule() takes no kEagerCompile. */
+  if (request->mode == KILN_EAGER && request->kind == KILN_MODULE) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "mode 'eager': V8 has none for modules");
+  }
+  if ((request->mode == KILN_WORKLOAD) != (request->workload != NULL)) {
+    return kiln__fail(err, KILN_EINVAL, NULL,
+                      request->workload == NULL ? "mode 'workload': the workload is missing"
+                                                : "workload: only mode 'workload' uses one");
+  }
+  if (request->workload == NULL) return KILN_OK;
+  total = 0;
+  return add_bytes(k, kiln_bytes_get(request->workload).length, "workload", &total, err);
+}
+
+static kiln_status check_named(const kiln *k, const kiln_named_source *source, const char *what,
+                               uint64_t *total, kiln_error *err) {
+  kiln_status status = check_name(source->name, "a name", err);
+  if (status == KILN_OK && source->source == NULL) {
+    char quoted[KILN__QUOTE_BYTES];
+    status = kiln__fail(err, KILN_EINVAL, "ERR_MISSING_ARGS", "source of %s: missing",
+                        kiln__quote(source->name, quoted));
+  }
+  if (status == KILN_OK) {
+    status = add_bytes(k, kiln_bytes_get(source->source).length, what, total, err);
+  }
+  return status;
+}
+
+static kiln_status check_run(const kiln *k, const kiln_request *request, kiln_error *err) {
+  uint64_t total = 0;
+  kiln_status status = check_source(k, request, &total, err);
+  if (status == KILN_OK) {
+    status = check_json(k, request->globals_json, '{', "globals", &total, err);
+  }
+  if (status == KILN_OK) status = check_json(k, request->args_json, '[', "args", &total, err);
+  if (status == KILN_OK && request->args_json.length > 0 && request->kind != KILN_FUNCTION &&
+      request->key.length == 0) {
+    status = kiln__fail(err, KILN_EINVAL, NULL, "args: only a function takes them");
+  }
+  if (status == KILN_OK) status = check_name(request->context_name, "context name", err);
+  if (status == KILN_OK) status = check_name(request->context_origin, "context origin", err);
+  if (status == KILN_OK) {
+    status = check_count(request->modules_count, KILN_MODULES_MAX, "modules", err);
+  }
+  for (size_t i = 0; status == KILN_OK && i < request->modules_count; i++) {
+    status = check_named(k, &request->modules[i], "source with its modules", &total, err);
+  }
+  return status;
+}
+
+static kiln_status check_measure(const kiln *k, const kiln_request *request, kiln_error *err) {
+  uint64_t total = 0;
+  if (request->contexts_count == 0) {
+    return kiln__fail(err, KILN_EINVAL, "ERR_MISSING_ARGS", "contexts: at least one is needed");
+  }
+  kiln_status status = check_count(request->contexts_count, KILN_CONTEXTS_MAX, "contexts", err);
+  for (size_t i = 0; status == KILN_OK && i < request->contexts_count; i++) {
+    const kiln_measure_context *context = &request->contexts[i];
+    status = check_name(context->name, "context name", err);
+    if (status == KILN_OK) {
+      status = check_json(k, context->globals_json, '{', "globals", &total, err);
+    }
+    if (status == KILN_OK) {
+      status = check_count(context->scripts_count, KILN_SCRIPTS_MAX, "scripts", err);
+    }
+    for (size_t j = 0; status == KILN_OK && j < context->scripts_count; j++) {
+      status = check_named(k, &context->scripts[j], "source of all scripts", &total, err);
+    }
+  }
+  return status;
+}
+
+kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln_error *err) {
+  kiln_status status = check_engine(k, request->engine, err);
+  if (status == KILN_OK) status = check_timeout(k, request->timeout_ms, err);
+  if (status != KILN_OK) return status;
+  switch (request->op) {
+    case KILN_COMPILE:
+    case KILN_CREATE_CACHED_DATA:
+      return check_bake(k, request, err);
+    case KILN_RUN:
+      return check_run(k, request, err);
+    case KILN_MEASURE_MEMORY:
+      return check_measure(k, request, err);
+  }
+  return kiln__fail(err, KILN_EINVAL, NULL, "operation %u: unknown", (unsigned)request->op);
+}

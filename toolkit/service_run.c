@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service_run.c: run and measureMemory, and what all operations make of a request: keys and jobs.
+ *
+ * A run never stores a blob: a worker that has run guest code is not to be believed about what it
+ * compiled, unless the key says so (modes warm and workload of service_bake.c).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "toolkit/service.h"
+#include "toolkit/status.h"
+
+typedef struct task {
+  kiln__work work; /* first: a work is its task */
+  kiln *k;
+  kiln_op op;
+  kiln_done_fn done;
+  void *user;
+  uint64_t started_ns;
+  bool offered;
+  kcc_digest blob_key;        /* of the blob that was offered */
+  char key[KILN_KEY_HEX + 1]; /* that the request named */
+} task;
+
+kiln_status kiln__key_of(const kiln *k, const kiln_request *request, const kcc_digest *source,
+                         uint64_t source_length, kiln_mode mode, kiln_bytes *workload,
+                         kcc_digest *ret_key, kiln_error *err) {
+  kcc_error error;
+  kcc_span params[KILN_PARAMS_MAX];
+  kcc_key_parts parts = {.fingerprint = k->fingerprint,
+                         .kind = (kcc_kind)request->kind,
+                         .mode = (kcc_mode)mode,
+                         .source = *source,
+                         .source_length = source_length,
+                         .filename = kiln__kcc_span(request->filename),
+                         .line_offset = request->line_offset,
+                         .column_offset = request->column_offset,
+                         .params = params,
+                         .params_count = request->params_count};
+  for (size_t i = 0; i < request->params_count; i++) {
+    params[i] = kiln__kcc_span(request->params[i]);
+  }
+  if (workload != NULL &&
+      kcc_digest_of(kiln__kcc_span(kiln_bytes_get(workload)), &parts.workload, &error) != KCC_OK) {
+    return kiln__from_kcc(&error, err);
+  }
+  if (kcc_key_of(&parts, ret_key, &error) != KCC_OK) return kiln__from_kcc(&error, err);
+  return KILN_OK;
+}
+
+void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job) {
+  *ret_job = (kiln_job){
+      .op = op,
+      .kind = request->kind,
+      .source = request->source,
+      .filename = request->filename,
+      .line_offset = request->line_offset,
+      .column_offset = request->column_offset,
+      .params = request->params,
+      .params_count = request->params_count,
+      .timeout_ms = request->timeout_ms != 0 ? request->timeout_ms : k->options.timeout_default_ms,
+      .heap_max_bytes = k->options.heap_max_bytes,
+      .memory_max_bytes = k->options.memory_max_bytes,
+      .result_max_bytes = k->options.result_max_bytes,
+      .console_max_bytes = k->options.console_max_bytes};
+}
+
+static task *task_new(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
+                      uint64_t started_ns, kiln_error *err) {
+  task *t = calloc(1, sizeof(*t));
+  if (t == NULL) {
+    (void)kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a request");
+    return NULL;
+  }
+  t->k = k;
+  t->op = request->op;
+  t->done = done;
+  t->user = user;
+  t->started_ns = started_ns;
+  return t;
+}
+
+/* On the writer thread. */
+static void remove_rejected(kiln__work *work) {
+  task *t = (task *)(void *)work;
+  (void)kcc_store_remove(t->k->store, &t->blob_key, /* err= */ NULL);
+  free(t);
+}
+
+/* On the pool's thread. */
+static void finished(void *user, const kiln_job_result *result) {
+  task *t = user;
+  kiln *k = t->k;
+  kiln_response response = {.op = t->op,
+                            .engine = k->engine.name,
+                            .result_json = result->result_json,
+                            .globals_json = result->globals_json,
+                            .console_json = result->console_json,
+                            .memory_json = result->memory_json,
+                            .console_truncated = result->console_truncated,
+                            .cached_data_rejected = result->cached_data_rejected};
+  memcpy(response.key, t->key, sizeof(response.key));
+  kiln__response_from_job(result, &response);
+  response.times.total_ns = kiln__now_ns() - t->started_ns;
+  t->done(t->user, &response);
+  /* The store vouched for the blob, so the entry is of another make than the engine thinks: nobody
+   * will ever use it. */
+  if (result->status == KILN_OK && result->cached_data_rejected == 1 && t->offered) {
+    atomic_fetch_add(&k->rejected, 1);
+    t->work.perform = remove_rejected;
+    if (kiln__writer_add(&k->writer, &t->work)) return;
+  }
+  free(t);
+}
+
+/* Looks for the blob that suits a source best: made after it ran, else the lazy one, which is
+ * smaller and quicker to load than the eager one. */
+static kiln_bytes *find_blob(task *t, const kiln_request *request) {
+  static const kiln_mode preference[] = {KILN_WARM, KILN_LAZY, KILN_EAGER};
+  kiln_span text = kiln_bytes_get(request->source);
+  kcc_digest source;
+  if (t->k->store == NULL || text.length < KILN_RUN_CACHE_MIN ||
+      kcc_digest_of(kiln__kcc_span(text), &source, /* err= */ NULL) != KCC_OK) {
+    return NULL;
+  }
+  for (size_t i = 0; i < sizeof(preference) / sizeof(preference[0]); i++) {
+    kiln_bytes *blob;
+    if (kiln__key_of(t->k, request, &source, text.length, preference[i], /* workload= */ NULL,
+                     &t->blob_key, /* err= */ NULL) == KILN_OK &&
+        kiln__lookup(t->k, &t->blob_key, KILN__OWN_ENGINE, &blob, /* ret_info= */ NULL,
+                     /* err= */ NULL) == KILN_OK) {
+      return blob;
+    }
+  }
+  return NULL;
+}
+
+static kiln_status load_source(kiln *k, const kcc_entry_info *info, kiln_span key,
+                               kiln_bytes **ret_source, kiln_error *err) {
+  kcc_entry entry;
+  kcc_error error;
+  char quoted[KILN__QUOTE_BYTES];
+  kcc_status status = kcc_store_get_source(k->store, &info->source, &entry, &error);
+  if (status == KCC_MISS) {
+    return kiln__fail(err, KILN_NOT_FOUND, NULL,
+                      "key %s: its source text is not in the store, which has kept only the blob",
+                      kiln__quote(key, quoted));
+  }
+  if (status != KCC_OK) return kiln__from_kcc(&error, err);
+  kiln_bytes *source = kiln_bytes_new(entry.blob.data, entry.blob.length);
+  kcc_entry_free(&entry);
+  if (source == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a source");
+  *ret_source = source;
+  return KILN_OK;
+}
+
+/* Fills in what a request that names a key leaves open: `run` gets source, kind and filename.
+ *
+ * The blob is used only if the key computed from all of these is the one named: that alone proves
+ * that it was made by this engine for just these parameters. Where it is another (an engine since
+ * replaced, offsets not named again, a blob with a workload, which is not known here), a script or
+ * a module runs from its source all the same; a function does not, since what its parameters were
+ * cannot be known. */
+static kiln_status resolve_key(task *t, kiln_request *run, char filename[256],
+                               kiln_bytes **ret_source, kiln_bytes **ret_blob, kiln_error *err) {
+  char quoted[KILN__QUOTE_BYTES];
+  kcc_entry_info info;
+  kiln_bytes *blob;
+  kcc_digest key;
+  if (!kcc_digest_parse(run->key.data, run->key.length, &t->blob_key)) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "key %s: not 64 hex digits",
+                      kiln__quote(run->key, quoted));
+  }
+  kcc_digest_format(&t->blob_key, t->key);
+  kiln_status status = kiln__lookup(t->k, &t->blob_key, KILN__ANY_ENGINE, &blob, &info, err);
+  if (status != KILN_OK) return status;
+  if (run->kind != KILN_SCRIPT && (unsigned)run->kind != (unsigned)info.kind) {
+    kiln_bytes_unref(blob);
+    return kiln__fail(err, KILN_EINVAL, NULL, "key %s: is of a %s", kiln__quote(run->key, quoted),
+                      kcc_kind_name(info.kind));
+  }
+  run->kind = (kiln_kind)info.kind;
+  if (run->filename.length == 0) {
+    memcpy(filename, info.filename, sizeof(info.filename));
+    run->filename = kiln_span_from(filename);
+  }
+  bool function = run->kind == KILN_FUNCTION;
+  bool same = kiln__key_of(t->k, run, &info.source, info.source_length, (kiln_mode)info.mode,
+                           /* workload= */ NULL, &key, /* err= */ NULL) == KILN_OK &&
+              memcmp(&key, &t->blob_key, sizeof(key)) == 0;
+  if (function && !same) {
+    status = kiln__fail(err, KILN_EINVAL, NULL,
+                        "key %s: is of a function with other parameters, or of another engine",
+                        kiln__quote(run->key, quoted));
+  } else if (!function && (run->params_count > 0 || run->args_json.length > 0)) {
+    status = kiln__fail(err, KILN_EINVAL, NULL, "params and args: only a function has them");
+  } else {
+    status = load_source(t->k, &info, run->key, ret_source, err);
+  }
+  if (status == KILN_OK && same) {
+    *ret_blob = blob;
+  } else {
+    kiln_bytes_unref(blob);
+  }
+  return status;
+}
+
+static kiln_job_source *copy_sources(const kiln_named_source *sources, size_t count) {
+  kiln_job_source *copy = calloc(count == 0 ? 1 : count, sizeof(*copy));
+  for (size_t i = 0; copy != NULL && i < count; i++) {
+    copy[i] = (kiln_job_source){sources[i].name, sources[i].source};
+  }
+  return copy;
+}
+
+static kiln_status submit_run_job(task *t, const kiln_request *request, kiln_bytes *blob,
+                                  kiln_error *err) {
+  kiln_job job;
+  kiln__job_init(t->k, request, KILN_JOB_RUN, &job);
+  kiln_job_source *modules = copy_sources(request->modules, request->modules_count);
+  if (modules == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a request");
+  t->offered = blob != NULL;
+  job.cached_data = blob;
+  job.globals_json = request->globals_json;
+  job.args_json = request->args_json;
+  job.modules = modules;
+  job.modules_count = request->modules_count;
+  job.context_name = request->context_name;
+  job.context_origin = request->context_origin;
+  job.microtasks_after_evaluate = request->microtasks_after_evaluate;
+  job.deny_strings = request->deny_strings;
+  job.deny_wasm = request->deny_wasm;
+  kiln_status status = kiln_pool_submit(t->k->pool, &job, finished, t, err);
+  free(modules);
+  return status;
+}
+
+kiln_status kiln__submit_run(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
+                             uint64_t started_ns, kiln_error *err) {
+  task *t = task_new(k, request, done, user, started_ns, err);
+  if (t == NULL) return KILN_ENOMEM;
+  kiln_request run = *request;
+  kiln_bytes *source = NULL, *blob = NULL;
+  char filename[256];
+  kiln_status status = KILN_OK;
+  if (request->source == NULL) {
+    status = resolve_key(t, &run, filename, &source, &blob, err);
+    run.source = source;
+  } else {
+    blob = find_blob(t, &run);
+  }
+  if (status == KILN_OK) status = submit_run_job(t, &run, blob, err);
+  kiln_bytes_unref(source);
+  kiln_bytes_unref(blob);
+  if (status != KILN_OK) free(t);
+  return status;
+}
+
+static void free_contexts(kiln_job_context *contexts, kiln_job_source *scripts) {
+  free(contexts);
+  free(scripts);
+}
+
+kiln_status kiln__submit_measure(kiln *k, const kiln_request *request, kiln_done_fn done,
+                                 void *user, uint64_t started_ns, kiln_error *err) {
+  size_t scripts_count = 0, next = 0;
+  for (size_t i = 0; i < request->contexts_count; i++) {
+    scripts_count += request->contexts[i].scripts_count;
+  }
+  kiln_job_context *contexts = calloc(request->contexts_count, sizeof(*contexts));
+  kiln_job_source *scripts = calloc(scripts_count == 0 ? 1 : scripts_count, sizeof(*scripts));
+  if (contexts == NULL || scripts == NULL) {
+    free_contexts(contexts, scripts);
+    return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a request");
+  }
+  for (size_t i = 0; i < request->contexts_count; i++) {
+    const kiln_measure_context *context = &request->contexts[i];
+    contexts[i] = (kiln_job_context){.name = context->name,
+                                     .globals_json = context->globals_json,
+                                     .scripts = scripts + next,
+                                     .scripts_count = context->scripts_count};
+    for (size_t j = 0; j < context->scripts_count; j++) {
+      scripts[next++] = (kiln_job_source){context->scripts[j].name, context->scripts[j].source};
+    }
+  }
+  kiln_job job;
+  kiln__job_init(k, request, KILN_JOB_MEASURE, &job);
+  if (request->timeout_ms == 0 && !request->eager) job.timeout_ms = k->options.timeout_max_ms;
+  job.detailed = request->detailed;
+  job.eager = request->eager;
+  job.contexts = contexts;
+  job.contexts_count = request->contexts_count;
+  task *t = task_new(k, request, done, user, started_ns, err);
+  kiln_status status = KILN_ENOMEM;
+  if (t != NULL) status = kiln_pool_submit(k->pool, &job, finished, t, err);
+  if (status != KILN_OK) free(t);
+  free_contexts(contexts, scripts);
+  return status;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zygote.c: starts V8 once, then forks a worker for each request of the pool. It runs no script,
+ * holds no secret and has one thread and one descriptor, so what a worker inherits is V8 and
+ * nothing else. It does not reap: its workers are children of the pool's process.
+ */
+#include <errno.h>
+#include <linux/sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "toolkit/engine.h"
+#include "toolkit/sandbox.h"
+
+static void on_fatal(void *user, kv8_fatal_kind kind, const char *location, const char *message) {
+  (void)user;
+  (void)location;
+  (void)message;
+  if (kind == KV8_FATAL_OOM) _exit(KILN_EXIT_MEMORY_LIMIT);
+  kiln_sandbox_exit_fatal(KILN_EXIT_FATAL);
+}
+
+static kv8_status start(kiln_engine *engine, kv8_error *err) {
+  kv8_engine_options options = KV8_ENGINE_OPTIONS_INIT;
+  options.defer_threads = true;
+  kv8_status status = kv8_engine_start(&options, err);
+  if (status == KV8_OK) status = kv8_engine_get_info(&engine->info, err);
+  kv8_engine_exit_on_out_of_memory(KILN_EXIT_MEMORY_LIMIT);
+  if (status != KV8_OK) return status;
+
+  kv8_isolate_options isolate_options = KV8_ISOLATE_OPTIONS_INIT;
+  isolate_options.on_fatal = on_fatal;
+  status = kv8_isolate_new(&isolate_options, &engine->isolate, err);
+  if (status != KV8_OK) return status;
+
+  kv8_context_options context_options = KV8_CONTEXT_OPTIONS_INIT;
+  context_options.on_console = kiln__console_write;
+  context_options.on_console_user = &engine->console;
+  return kv8_context_new(engine->isolate, &context_options, &engine->context, err);
+}
+
+static bool say_hello(const kiln_engine *engine) {
+  const kv8_engine_info *info = &engine->info;
+  kiln_wire_out out;
+  kiln__wire_out_init(&out, KILN_WIRE_HELLO);
+  kiln__wire_put_text(&out, KILN_WIRE_HELLO_V8_VERSION, kiln__span_of(info->v8_version));
+  kiln__wire_put_number(&out, KILN_WIRE_HELLO_TAG, info->cached_data_tag);
+  kiln__wire_put_text(&out, KILN_WIRE_HELLO_FLAGS, kiln__span_of(info->flags));
+  kiln__wire_put_text(&out, KILN_WIRE_HELLO_BUILD_ID, kiln__span_of(info->build_id));
+  kiln__wire_put_text(&out, KILN_WIRE_HELLO_ARCH, kiln__span_of(info->arch));
+  bool sent = kiln__wire_finish(&out) && kiln__wire_send(KILN_CHANNEL, &out, /* fd= */ -1, 0) == 0;
+  kiln__wire_out_release(&out);
+  return sent;
+}
+
+/* fork(), but the child becomes the pool's (CLONE_PARENT). glibc keeps the thread's id in memory
+ * for its mutexes; where it does is known to the kernel, which is told to renew it in the child. */
+static pid_t fork_worker(int *tid_address) {
+  struct clone_args args = {.flags = CLONE_PARENT};
+  if (tid_address) {
+    args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    args.child_tid = (uint64_t)(uintptr_t)tid_address;
+  }
+  return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+int kiln_zygote_main(pid_t parent) {
+  static kiln_engine engine;
+  static _Alignas(8) char buffer[KILN_WIRE_BUFFER];
+  kv8_error err;
+  if (!kiln_sandbox_prepare(parent)) return EXIT_FAILURE;
+  if (start(&engine, &err) != KV8_OK || !say_hello(&engine)) return EXIT_FAILURE;
+  int *tid_address = NULL;
+  if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
+  for (;;) {
+    kiln_wire_in in;
+    int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
+    if (got == 0) _exit(EXIT_SUCCESS);
+    if (got < 0) _exit(EXIT_FAILURE);
+    int channel = in.type == KILN_WIRE_FORK ? kiln__wire_take_fd(&in) : -1;
+    kiln__wire_in_release(&in);
+    if (channel < 0) _exit(EXIT_FAILURE);
+    if (fork_worker(tid_address) == 0) kiln_worker_main(&engine, channel, parent);
+    close(channel); /* if there was no fork, the pool sees its end close */
+  }
+}
