@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guard.h: the checks on a request's head that libmicrohttpd 0.9.75 does not make. Two parties that
+ * read one head differently are how requests are smuggled, so what RFC 9112 tells a server to
+ * refuse is refused, and the connection with it.
+ */
+#ifndef KILN_SERVER_GUARD_H
+#define KILN_SERVER_GUARD_H
+
+#include "server/server.h"
+
+/* Reads the headers into request->headers. False: *ret_refusal says why, and the connection must be
+ * closed after it. */
+bool srv_guard_head(srv_request *request, const char *version, srv_reply *ret_refusal);
+
+/* Whether a request for this Host is for us. On a loopback address only names of this machine are
+ * answered, so that no web page can reach the service through a name it controls. */
+bool srv_guard_host(const srv_server *server, const char *host);
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * http.c: see http.h. MHD calls the access handler for a head, then for each piece of the body,
+ * then for the end. A response queued for the head closes the connection, which is right for a
+ * malformed head and for a body that is not worth reading; everything else is answered at the end,
+ * so that the connection lives on.
+ */
+#include "server/http.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/conn.h"
+#include "server/guard.h"
+#include "server/operate.h"
+#include "server/request.h"
+#include "server/route.h"
+
+/* A refused body up to this size is read and dropped, to keep the connection. */
+#define DROPPED_BODY_MAX 65536
+/* Bodies being received at one time, in units of --body-max. */
+#define UPLOADS_MAX 16
+/* What a connection has for its head and MHD's buffers. MHD zeroes it after every request, so it
+ * costs a hit more than anything else in user space. */
+#define CONNECTION_MEMORY 16384
+/* The slowest client: this many bytes a second, on top of the body's own time. */
+#define SLOWEST_BYTES_PER_S 1024
+
+kiln *srv_enter_kiln(srv_server *server) {
+  atomic_fetch_add(&server->kiln_users, 1);
+  if (atomic_load(&server->state) != SRV_CLOSED) return server->kiln;
+  atomic_fetch_sub(&server->kiln_users, 1);
+  return NULL;
+}
+
+void srv_leave_kiln(srv_server *server) {
+  atomic_fetch_sub(&server->kiln_users, 1);
+}
+
+/* ---- answering */
+
+static int64_t transfer_deadline_ms(const srv_server *server, int64_t start_ms, uint64_t bytes) {
+  return start_ms + (int64_t)server->options->body_timeout_ms +
+         (int64_t)(bytes / SLOWEST_BYTES_PER_S * 1000);
+}
+
+static void count_status(srv_server *server, unsigned status) {
+  if (status < 300)
+    srv_count(&server->responses_2xx);
+  else if (status < 400)
+    srv_count(&server->responses_3xx);
+  else if (status < 500)
+    srv_count(&server->responses_4xx);
+  else
+    srv_count(&server->responses_5xx);
+}
+
+enum MHD_Result srv_send_kept(srv_request *request, unsigned status, struct MHD_Response *response,
+                              uint64_t length) {
+  srv_server *server = request->server;
+  int64_t deadline_ms = transfer_deadline_ms(server, srv_now_ms(), length);
+  if (!srv_conn_step(request->conn, SRV_WRITE, deadline_ms)) return MHD_NO;
+  request->status = status;
+  count_status(server, status);
+  return MHD_queue_response(request->mhd, status, response);
+}
+
+enum MHD_Result srv_send(srv_request *request, srv_reply reply) {
+  enum MHD_Result result = MHD_NO;
+  if (atomic_load_explicit(&request->server->state, memory_order_relaxed) != SRV_RUNNING)
+    srv_reply_header(&reply, MHD_HTTP_HEADER_CONNECTION, "close");
+  if (reply.response != NULL)
+    result = srv_send_kept(request, reply.status, reply.response, reply.length);
+  else
+    srv_log("error", "no-memory", "status=%u path=%s", reply.status, request->route->path);
+  srv_reply_release(&reply);
+  return result;
+}
+
+/* ---- the head */
+
+static bool has_body(const srv_headers *headers) {
+  return headers->chunked || headers->content_length > 0;
+}
+
+/* Refuses for what the head says: at once if the rest of the input is not to be read. */
+static enum MHD_Result refuse(srv_request *request, srv_reply reply) {
+  const srv_headers *headers = &request->headers;
+  bool wait = headers->chunked || headers->content_length > DROPPED_BODY_MAX ||
+              (headers->expect != NULL && headers->content_length > 0);
+  if (!wait) {
+    request->refusal = reply;
+    if (reply.response == NULL) return MHD_NO;
+    return MHD_YES;
+  }
+  atomic_store(&request->conn->linger, true);
+  return srv_send(request, reply);
+}
+
+/* Whether this route takes such a body; false: *ret_refusal. */
+static bool check_body(const srv_request *request, srv_reply *ret_refusal) {
+  const srv_headers *headers = &request->headers;
+  const srv_options *options = request->server->options;
+  srv_body_form form;
+  if (request->route->bodies == SRV_NO_BODY) {
+    if (!has_body(headers)) return true;
+    *ret_refusal = srv_reply_error(MHD_HTTP_BAD_REQUEST, "ERR_UNEXPECTED_BODY",
+                                   "body: method '%.80s' takes none", request->method);
+    return false;
+  }
+  const char *types = request->route->bodies == SRV_JSON_ONLY
+                          ? "application/json"
+                          : "text/javascript, application/javascript or application/json";
+  if (headers->content_type == NULL || !srv_parse_content_type(headers->content_type, &form) ||
+      (request->route->bodies == SRV_JSON_ONLY && form != SRV_FORM_JSON)) {
+    *ret_refusal =
+        srv_reply_error(MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "ERR_UNSUPPORTED_MEDIA_TYPE",
+                        "content type '%.80s': must be %s, in UTF-8",
+                        headers->content_type != NULL ? headers->content_type : "", types);
+    return false;
+  }
+  if (headers->content_encoding != NULL && strcmp(headers->content_encoding, "identity") != 0) {
+    *ret_refusal =
+        srv_reply_error(MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "ERR_UNSUPPORTED_MEDIA_TYPE",
+                        "content encoding '%.80s': not supported", headers->content_encoding);
+    return false;
+  }
+  if (headers->content_length > options->body_max_bytes) {
+    *ret_refusal = srv_reply_error(MHD_HTTP_CONTENT_TOO_LARGE, kiln_status_code(KILN_ETOOBIG),
+                                   "body is %llu bytes, limit %llu",
+                                   (unsigned long long)headers->content_length,
+                                   (unsigned long long)options->body_max_bytes);
+    return false;
+  }
+  return true;
+}
+
+static bool reserve_upload(srv_request *request, uint64_t bytes) {
+  srv_server *server = request->server;
+  uint64_t limit = server->options->body_max_bytes * UPLOADS_MAX;
+  request->reserved += bytes;
+  return atomic_fetch_add(&server->upload_bytes, bytes) + bytes <= limit;
+}
+
+/* Everything about a request that can be wrong before its body is here; false: *ret_refusal. */
+static bool check_request(srv_request *request, srv_reply *ret_refusal) {
+  srv_server *server = request->server;
+  const srv_headers *headers = &request->headers;
+  kiln_error error = {0};
+  if (!srv_guard_host(server, headers->host)) {
+    *ret_refusal = srv_reply_error(MHD_HTTP_MISDIRECTED_REQUEST, "ERR_HOST_NOT_ALLOWED",
+                                   "host '%.80s': not a name of this service", headers->host);
+    return false;
+  }
+  if (atomic_load(&server->state) != SRV_RUNNING) {
+    error.status = KILN_ECLOSING;
+    *ret_refusal = srv_reply_kiln_error(&error);
+    return false;
+  }
+  request->route = srv_route_find(request->url, request->method, ret_refusal);
+  if (request->route == NULL || !check_body(request, ret_refusal)) return false;
+  if (headers->expect != NULL && strcasecmp(headers->expect, "100-continue") != 0) {
+    *ret_refusal = srv_reply_error(MHD_HTTP_EXPECTATION_FAILED, "ERR_EXPECTATION_FAILED",
+                                   "expect '%.80s': not supported", headers->expect);
+    return false;
+  }
+  if (request->route->bodies == SRV_NO_BODY) return true;
+  error.status = KILN_EBUSY;
+  if (reserve_upload(request, headers->content_length)) {
+    error.status = KILN_ENOMEM;
+    request->body = kiln_bytes_writer_new((size_t)headers->content_length,
+                                          (size_t)server->options->body_max_bytes);
+  }
+  if (request->body == NULL) *ret_refusal = srv_reply_kiln_error(&error);
+  return request->body != NULL;
+}
+
+static enum MHD_Result begin(srv_conn *conn, struct MHD_Connection *mhd, const char *url,
+                             const char *method, const char *version) {
+  srv_request *request = &conn->request;
+  srv_server *server = request->server;
+  srv_reply refusal = {0};
+  if (!srv_conn_step(conn, SRV_BUSY, 0)) return MHD_NO;
+  conn->fresh = false;
+  request->mhd = mhd;
+  request->url = url;
+  request->method = method;
+  request->headers = (srv_headers){0};
+  request->route = NULL;
+  request->status = 0;
+  request->received = 0;
+  request->started_ms = srv_now_ms();
+  request->counted = true;
+  atomic_fetch_add(&server->in_flight, 1);
+  srv_count(&server->requests);
+  if (!srv_guard_head(request, version, &refusal)) {
+    atomic_store(&conn->linger, true);
+    return srv_send(request, refusal);
+  }
+  if (!check_request(request, &refusal)) return refuse(request, refusal);
+  if (request->body == NULL) return MHD_YES;
+  bool on_time =
+      srv_conn_step(conn, SRV_BODY, transfer_deadline_ms(server, request->started_ms, 0));
+  return on_time ? MHD_YES : MHD_NO;
+}
+
+/* ---- the body */
+
+static enum MHD_Result take_piece(srv_request *request, const char *data, size_t length) {
+  srv_server *server = request->server;
+  request->received += length;
+  if (atomic_load(&request->conn->phase) == SRV_EXPIRED) return MHD_NO;
+  if (request->refusal.response != NULL) return MHD_YES;
+  atomic_store(&request->conn->deadline_ms,
+               transfer_deadline_ms(server, request->started_ms, request->received));
+  if (request->headers.chunked && !reserve_upload(request, length)) {
+    count_status(server, MHD_HTTP_SERVICE_UNAVAILABLE);
+    srv_conn_answer_now(request->conn, MHD_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable",
+                        kiln_status_code(KILN_EBUSY), "too many bodies are being received");
+    return MHD_NO;
+  }
+  kiln_status status = kiln_bytes_writer_append(request->body, data, length);
+  if (status == KILN_OK) return MHD_YES;
+  if (status == KILN_ETOOBIG) {
+    char message[128];
+    snprintf(message, sizeof(message), "body is more than %llu bytes, limit %llu",
+             (unsigned long long)server->options->body_max_bytes,
+             (unsigned long long)server->options->body_max_bytes);
+    count_status(server, MHD_HTTP_CONTENT_TOO_LARGE);
+    srv_conn_answer_now(request->conn, MHD_HTTP_CONTENT_TOO_LARGE, "Content Too Large",
+                        kiln_status_code(KILN_ETOOBIG), message);
+    return MHD_NO;
+  }
+  kiln_error error = {.status = status};
+  request->refusal = srv_reply_kiln_error(&error);
+  return request->refusal.response != NULL ? MHD_YES : MHD_NO;
+}
+
+/* ---- the end */
+
+static enum MHD_Result finish(srv_request *request) {
+  if (request->body != NULL && !srv_conn_step(request->conn, SRV_BUSY, 0)) return MHD_NO;
+  if (request->refusal.response == NULL) return request->route->handler(request);
+  srv_reply refusal = request->refusal;
+  request->refusal = (srv_reply){0};
+  return srv_send(request, refusal);
+}
+
+/* MHD_AccessHandlerCallback */
+static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char *url,
+                              const char *method, const char *version, const char *data,
+                              size_t *length, void **context) {
+  (void)cls;
+  if (*context == NULL) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    *context = info->socket_context;
+    return *context != NULL ? begin(*context, mhd, url, method, version) : MHD_NO;
+  }
+  srv_conn *conn = *context;
+  if (*length == 0) return finish(&conn->request);
+  enum MHD_Result result = take_piece(&conn->request, data, *length);
+  *length = 0;
+  return result;
+}
+
+/* MHD_RequestCompletedCallback */
+static void complete(void *cls, struct MHD_Connection *mhd, void **context,
+                     enum MHD_RequestTerminationCode code) {
+  srv_conn *conn = *context;
+  (void)cls;
+  (void)mhd;
+  (void)code;
+  if (conn == NULL) return;
+  srv_request *request = &conn->request;
+  srv_server *server = request->server;
+  int64_t now_ms = srv_now_ms();
+  if (server->options->access_log)
+    srv_log("info", "request", "method=%s path=%.200s status=%u ms=%lld", request->method,
+            request->url, request->status, (long long)(now_ms - request->started_ms));
+  kiln_bytes_writer_free(request->body);
+  request->body = NULL;
+  srv_reply_release(&request->refusal);
+  srv_job_unref(request->job);
+  request->job = NULL;
+  if (request->reserved > 0) atomic_fetch_sub(&server->upload_bytes, request->reserved);
+  request->reserved = 0;
+  atomic_store(&conn->idle_since_ms, now_ms);
+  atomic_store(&conn->idle_bytes, -1);
+  srv_conn_step(conn, SRV_IDLE, now_ms + (int64_t)server->options->idle_timeout_ms);
+  if (request->counted) atomic_fetch_sub(&server->in_flight, 1);
+  request->counted = false;
+  *context = NULL;
+}
+
+/* ---- the daemon */
+
+/* MHD calls this where its own state is broken; it must not return. */
+static void panic(void *cls, const char *file, unsigned line, const char *reason) {
+  (void)cls;
+  (void)file;
+  srv_log("error", "http-panic", "line=%u reason=\"%s\"", line, reason != NULL ? reason : "");
+  abort();
+}
+
+bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t message_size) {
+  const srv_options *options = server->options;
+  unsigned threads = (unsigned)options->threads;
+  MHD_set_panic_func(panic, NULL);
+  const struct MHD_OptionItem items[] = {
+      {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
+      {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)options->connections, NULL},
+      {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+      {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
+      /* A pool of one is not a pool to MHD. */
+      {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
+      {MHD_OPTION_END, 0, NULL},
+  };
+  server->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
+                                    NULL, NULL, handle, server, MHD_OPTION_NOTIFY_COMPLETED,
+                                    complete, server, MHD_OPTION_NOTIFY_CONNECTION, srv_conn_notify,
+                                    server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+  if (server->daemon != NULL) return true;
+  snprintf(message, message_size, "HTTP threads: could not be started");
+  return false;
+}
+
+void srv_http_quiesce(srv_server *server) {
+  server->quiesced_fd = MHD_quiesce_daemon(server->daemon);
+  /* The kernel refuses connections from here on; the descriptor stays until no thread has it. */
+  if (server->quiesced_fd >= 0) shutdown(server->quiesced_fd, SHUT_RD);
+}
+
+void srv_http_stop(srv_server *server) {
+  if (server->daemon == NULL) return;
+  MHD_stop_daemon(server->daemon);
+  server->daemon = NULL;
+  if (server->quiesced_fd >= 0) close(server->quiesced_fd);
+}

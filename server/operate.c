@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * operate.c: POST of an operation: parse, submit, wait without a thread, answer.
+ *
+ * The kiln answers by a call on one of its threads, or on ours before kiln_submit() returns. Who
+ * comes first is settled under the job's lock: an answer that is there before the connection was
+ * suspended is sent at once, one that comes later resumes it. The job has two owners, the request
+ * and the kiln's call; each gives up its share, the last frees. A suspended connection is not
+ * looked at by MHD, so it cannot end while the kiln works, client gone or not.
+ */
+#include "server/operate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/request.h"
+#include "server/route.h"
+
+struct srv_job {
+  pthread_mutex_t lock;
+  atomic_uint owners;
+  struct MHD_Connection *mhd;
+  bool done;
+  bool suspended;
+  kiln_kind kind;
+  kiln_mode mode;
+  srv_reply reply;
+};
+
+void srv_job_unref(srv_job *job) {
+  if (job == NULL || atomic_fetch_sub(&job->owners, 1) != 1) return;
+  srv_reply_release(&job->reply);
+  pthread_mutex_destroy(&job->lock);
+  free(job);
+}
+
+/* kiln_done_fn */
+static void done(void *user, const kiln_response *response) {
+  srv_job *job = user;
+  srv_reply reply = srv_reply_response(response, job->kind, job->mode);
+  pthread_mutex_lock(&job->lock);
+  job->reply = reply;
+  job->done = true;
+  if (job->suspended) MHD_resume_connection(job->mhd);
+  pthread_mutex_unlock(&job->lock);
+  srv_job_unref(job);
+}
+
+typedef struct query {
+  srv_query_pair *pairs;
+  size_t count;
+  bool too_many;
+} query;
+
+static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const char *name,
+                                    size_t name_length, const char *value, size_t value_length) {
+  query *all = cls;
+  (void)kind;
+  if (all->count == SRV_QUERY_MAX) {
+    all->too_many = true;
+    return MHD_NO;
+  }
+  all->pairs[all->count++] = (srv_query_pair){
+      .name = {name, name_length}, .value = {value, value_length}, .has_value = value != NULL};
+  return MHD_YES;
+}
+
+static bool parse(srv_request *request, srv_body_form form, kiln_bytes *body, srv_parsed *parsed) {
+  query all = {0};
+  int pairs = MHD_get_connection_values_n(request->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL);
+  size_t room = pairs > 0 ? (size_t)pairs : 0;
+  if (room > SRV_QUERY_MAX) room = SRV_QUERY_MAX;
+  if (room > 0) {
+    all.pairs = calloc(room, sizeof(*all.pairs));
+    if (all.pairs == NULL) {
+      *parsed = (srv_parsed){.refusal = {.status = MHD_HTTP_INTERNAL_SERVER_ERROR}};
+      return false;
+    }
+    MHD_get_connection_values_n(request->mhd, MHD_GET_ARGUMENT_KIND, collect_pair, &all);
+  }
+  bool good = false;
+  if (all.too_many) {
+    *parsed = (srv_parsed){0};
+    parsed->refusal = srv_reply_error(MHD_HTTP_BAD_REQUEST, "ERR_OUT_OF_RANGE",
+                                      "query: %d parameters, limit %d", pairs, SRV_QUERY_MAX);
+  } else {
+    good = srv_parse(request->route->op, form, body, all.pairs, all.count, parsed);
+  }
+  free(all.pairs);
+  return good;
+}
+
+static srv_job *job_new(srv_request *request, const kiln_request *wanted) {
+  srv_job *job = calloc(1, sizeof(*job));
+  if (job == NULL) return NULL;
+  pthread_mutex_init(&job->lock, NULL);
+  atomic_init(&job->owners, 2);
+  job->mhd = request->mhd;
+  job->kind = wanted->kind;
+  job->mode = wanted->mode;
+  return job;
+}
+
+/* Starts the job; false with *ret_refusal where there is none. */
+static bool submit(srv_request *request, const kiln_request *wanted, srv_reply *ret_refusal) {
+  kiln_error error = {.status = KILN_ECLOSING};
+  srv_job *job = job_new(request, wanted);
+  if (job == NULL) {
+    *ret_refusal = (srv_reply){.status = MHD_HTTP_INTERNAL_SERVER_ERROR};
+    return false;
+  }
+  kiln *k = srv_enter_kiln(request->server);
+  if (k != NULL) {
+    error.status = kiln_submit(k, wanted, done, job, &error);
+    srv_leave_kiln(request->server);
+  }
+  if (k == NULL || error.status != KILN_OK) {
+    srv_job_unref(job); /* the share of the call that will not come */
+    srv_job_unref(job);
+    *ret_refusal = srv_reply_kiln_error(&error);
+    return false;
+  }
+  request->job = job;
+  return true;
+}
+
+static enum MHD_Result send_or_suspend(srv_request *request) {
+  srv_job *job = request->job;
+  srv_reply reply = {0};
+  pthread_mutex_lock(&job->lock);
+  bool is_done = job->done;
+  if (is_done) {
+    reply = job->reply;
+    job->reply = (srv_reply){0};
+  } else if (!job->suspended) {
+    job->suspended = true;
+    MHD_suspend_connection(request->mhd);
+  }
+  pthread_mutex_unlock(&job->lock);
+  return is_done ? srv_send(request, reply) : MHD_YES;
+}
+
+enum MHD_Result srv_handle_op(srv_request *request) {
+  srv_parsed parsed;
+  srv_reply refusal = {0};
+  if (request->job != NULL) return send_or_suspend(request);
+
+  srv_body_form form = SRV_FORM_SOURCE;
+  srv_parse_content_type(request->headers.content_type, &form); /* it was checked with the head */
+  kiln_bytes *body = kiln_bytes_writer_finish(request->body);
+  request->body = NULL;
+  if (body == NULL) {
+    kiln_error error = {.status = KILN_ENOMEM};
+    return srv_send(request, srv_reply_kiln_error(&error));
+  }
+  bool started = parse(request, form, body, &parsed);
+  if (!started)
+    refusal = parsed.refusal;
+  else
+    started = submit(request, &parsed.kiln, &refusal);
+  srv_parsed_release(&parsed);
+  kiln_bytes_unref(body);
+  return started ? send_or_suspend(request) : srv_send(request, refusal);
+}

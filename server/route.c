@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * route.c: see route.h. Paths are compared as MHD unescaped them, byte for byte: no trailing
+ * slashes, no dots.
+ */
+#include "server/route.h"
+
+#include <string.h>
+
+static const srv_route routes[] = {
+    {"/v1/cachedData/", SRV_GET, SRV_NO_BODY, 0, srv_handle_cached_data},
+    {"/v1/compile", SRV_POST, SRV_SOURCE_OR_JSON, KILN_COMPILE, srv_handle_op},
+    {"/v1/createCachedData", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_op},
+    {"/v1/run", SRV_POST, SRV_SOURCE_OR_JSON, KILN_RUN, srv_handle_op},
+    {"/v1/measureMemory", SRV_POST, SRV_JSON_ONLY, KILN_MEASURE_MEMORY, srv_handle_op},
+    {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats},
+    {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines},
+    {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health},
+};
+
+static bool matches(const srv_route *route, const char *url) {
+  size_t length = strlen(route->path);
+  if (route->path[length - 1] != '/') return strcmp(route->path, url) == 0;
+  return strncmp(route->path, url, length) == 0 && strchr(url + length, '/') == NULL;
+}
+
+const srv_route *srv_route_find(const char *url, const char *method, srv_reply *ret_refusal) {
+  bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+  bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+  for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+    if (!matches(&routes[i], url)) continue;
+    if (routes[i].method == SRV_GET ? get : post) return &routes[i];
+    const char *allow = routes[i].method == SRV_GET ? "GET, HEAD" : "POST";
+    *ret_refusal = srv_reply_error(MHD_HTTP_METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED",
+                                   "method '%.80s': this path takes %s", method, allow);
+    srv_reply_header(ret_refusal, MHD_HTTP_HEADER_ALLOW, allow);
+    return NULL;
+  }
+  *ret_refusal =
+      srv_reply_error(MHD_HTTP_NOT_FOUND, "ERR_NOT_FOUND", "path '%.80s': not found", url);
+  return NULL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * route.h: which path and method is whose. The handlers themselves live in operate.c, cached.c and
+ * about.c.
+ */
+#ifndef KILN_SERVER_ROUTE_H
+#define KILN_SERVER_ROUTE_H
+
+#include "server/server.h"
+
+typedef enum srv_methods { SRV_GET = 1, SRV_POST = 2 } srv_methods; /* GET means HEAD as well */
+
+/* What bodies a route takes. */
+typedef enum srv_bodies { SRV_NO_BODY, SRV_SOURCE_OR_JSON, SRV_JSON_ONLY } srv_bodies;
+
+/* Called when the request is complete, and again when a suspended one goes on. Sends a reply or
+ * suspends. */
+typedef enum MHD_Result (*srv_handler_fn)(srv_request *request);
+
+typedef struct srv_route {
+  const char *path; /* one that ends in '/' takes any single segment below it */
+  srv_methods method;
+  srv_bodies bodies;
+  kiln_op op;
+  srv_handler_fn handler;
+} srv_route;
+
+/* Finds the route; NULL with *ret_refusal 404, or 405 with Allow. */
+const srv_route *srv_route_find(const char *url, const char *method, srv_reply *ret_refusal);
+
+enum MHD_Result srv_handle_op(srv_request *request);          /* operate.c */
+enum MHD_Result srv_handle_cached_data(srv_request *request); /* cached.c */
+enum MHD_Result srv_handle_stats(srv_request *request);       /* about.c */
+enum MHD_Result srv_handle_engines(srv_request *request);
+enum MHD_Result srv_handle_health(srv_request *request);
+
+#endif
