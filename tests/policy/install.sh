@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# tests/policy/install.sh ROOT BUILD_DIR: what `cmake --install` gives works away from the tree: programs, man pages,
+# and for each library a program built through pkg-config and one through find_package, shared and static.
+set -euo pipefail
+root=$1
+build=$2
+temp=$(mktemp -d)
+trap 'rm -rf "$temp"' EXIT
+prefix=$temp/prefix
+cmake --install "$build" --prefix "$prefix" >"$temp/install.log"
+cd "$temp"
+
+fail() {
+  echo "install: $*" >&2
+  exit 1
+}
+# expect TEXT COMMAND...: the command succeeds and prints that
+expect() {
+  local wanted=$1 got
+  shift
+  got=$("$@") || fail "$*: exit status $?"
+  [ "$got" = "$wanted" ] || fail "$*: printed '$got' instead of '$wanted'"
+}
+declare -A output=([v8]=42 [cache]=baked [kiln]=42)
+engine=$prefix/libexec/kiln/kiln-engine
+
+for file in bin/kiln bin/kilnd libexec/kiln/kiln-engine include/kiln/{kv8,kcc,kiln}.h share/man/man1/kiln.1 share/man/man8/kilnd.8; do
+  [ -s "$prefix/$file" ] || fail "$file is missing"
+done
+"$prefix/bin/kiln" --version
+"$prefix/bin/kilnd" --version
+echo 'exports.x = 1;' >bundle.js
+"$prefix/bin/kiln" precompile --store "$temp/cli-store" bundle.js
+echo 'console.log(6 * 7);' >answer.js
+expect 42 "$prefix/bin/kiln" run --store "$temp/cli-store" answer.js
+
+PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name kiln-v8.pc)")
+export PKG_CONFIG_PATH
+libdir=$(pkg-config --variable=libdir kiln-v8)
+for library in v8 cache kiln; do
+  module=${library/#/kiln-}
+  module=${module/kiln-kiln/kiln}
+  source=$root/tests/policy/consumer/use_$library.c
+  mapfile -t -d ' ' flags < <(pkg-config --cflags --libs "$module" | tr -d '\n')
+  cc -o "shared_$library" "$source" "${flags[@]}" -Wl,-rpath,"$libdir" -pthread
+  expect "${output[$library]}" "./shared_$library" "$temp/store-$library" "$engine"
+  # Kiln's own libraries static, all else as the machine has it.
+  mapfile -t -d ' ' flags < <(pkg-config --static --cflags --libs "$module" | tr -d '\n' |
+    sed 's/-l\(kiln[a-z0-9-]*\)/-l:lib\1.a/g')
+  cc -o "static_$library" "$source" "${flags[@]}" -pthread
+  expect "${output[$library]}" "./static_$library" "$temp/store-$library" "$engine"
+done
+
+# shellcheck disable=SC2016 # sed's patterns, not ours to expand
+# The README's program, word for word but for the place of its store, prints what the README says.
+sed -n '/^```c$/,/^```$/{/^```/!p}' "$root/README.md" | sed "s|/tmp/kiln-example|$temp/store-readme|" >example.c
+mapfile -t -d ' ' flags < <(pkg-config --cflags --libs kiln-v8 kiln-cache | tr -d '\n')
+cc -o example example.c "${flags[@]}" -Wl,-rpath,"$libdir"
+expect "147, cached data not used" ./example
+expect "147, cached data accepted" ./example
+for line in "147, cached data not used" "147, cached data accepted"; do
+  grep -qxF "$line" "$root/README.md" || fail "the README does not show '$line'"
+done
+
+cmake -S "$root/tests/policy/consumer" -B consumer -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >cmake.log || {
+  cat cmake.log
+  exit 1
+}
+cmake --build consumer
+for library in v8 cache kiln; do
+  expect "${output[$library]}" "consumer/use_$library" "$temp/store-$library" "$engine"
+  expect "${output[$library]}" "consumer/use_${library}_static" "$temp/store-$library" "$engine"
+done
