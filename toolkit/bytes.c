@@ -19,11 +19,15 @@
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define WRITER_FIRST 4096
 
+enum { DIGEST_NONE, DIGEST_BEING_NOTED, DIGEST_NOTED };
+
 struct kiln_bytes {
   atomic_size_t references;
   const char *data;
   size_t length;
   int fd;                  /* -1: none, and nothing to unmap */
+  atomic_int digest_state; /* DIGEST_NONE, _BEING_NOTED, _NOTED */
+  uint8_t digest[KILN__BYTES_DIGEST];
   _Alignas(8) char here[]; /* heap bytes, with a NUL after the last for debuggers' sake */
 };
 
@@ -57,7 +61,21 @@ static kiln_bytes *new_header(size_t here) {
   bytes->data = bytes->here;
   bytes->length = 0;
   bytes->fd = -1;
+  atomic_init(&bytes->digest_state, DIGEST_NONE);
   return bytes;
+}
+
+bool kiln__bytes_get_digest(const kiln_bytes *bytes, uint8_t ret_digest[KILN__BYTES_DIGEST]) {
+  if (atomic_load(&bytes->digest_state) != DIGEST_NOTED) return false;
+  memcpy(ret_digest, bytes->digest, KILN__BYTES_DIGEST);
+  return true;
+}
+
+void kiln__bytes_note_digest(kiln_bytes *bytes, const uint8_t digest[KILN__BYTES_DIGEST]) {
+  int none = DIGEST_NONE;
+  if (!atomic_compare_exchange_strong(&bytes->digest_state, &none, DIGEST_BEING_NOTED)) return;
+  memcpy(bytes->digest, digest, KILN__BYTES_DIGEST);
+  atomic_store(&bytes->digest_state, DIGEST_NOTED);
 }
 
 /* Takes `fd`, a memfd with its final contents, in any case. Private, because kernels before 6.7

@@ -21,6 +21,12 @@ int kiln__bytes_fd(const kiln_bytes *bytes);
  * cannot be mapped. Takes `fd` in any case. */
 kiln_bytes *kiln__bytes_adopt(int fd, uint64_t length, uint64_t max);
 
+/* A digest of the bytes, computed at most once: the first to need it notes it for the others. It is
+ * what the caller says it is; nothing here checks it. */
+#define KILN__BYTES_DIGEST 32
+bool kiln__bytes_get_digest(const kiln_bytes *bytes, uint8_t ret_digest[KILN__BYTES_DIGEST]);
+void kiln__bytes_note_digest(kiln_bytes *bytes, const uint8_t digest[KILN__BYTES_DIGEST]);
+
 /* Makes bytes over memory of the caller's, which must stay until the last reference has gone. */
 kiln_bytes *kiln__bytes_borrow(kiln_span span);
 

@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "toolkit/service.h"
+
 #define JOBS_MAX 256
 
 uint64_t kiln__cli_now_ns(void) {
@@ -71,10 +73,28 @@ static void item_done(void *user, const kiln_response *response) {
   (void)pthread_mutex_unlock(&baking->mutex);
 }
 
-static bool digest_source(kiln__item *item, kiln_bytes *source) {
-  kiln_span text = kiln_bytes_get(source);
+/* Files read before the engine is ready, and how much of them. */
+#define AHEAD_FILES_MAX 64
+#define AHEAD_BYTES_MAX ((size_t)64 << 20)
+
+/* While an engine starts there is a core with nothing to do: reads and digests the files whose turn
+ * comes first. What cannot be read is reported when it is its turn. */
+static void read_ahead(const kiln__baking *baking, kiln__item **order) {
+  size_t bytes = 0;
   kcc_digest digest;
-  if (kcc_digest_of((kcc_span){text.data, text.length}, &digest, /* err= */ NULL) != KCC_OK) {
+  for (size_t i = 0; i < baking->files.count && i < AHEAD_FILES_MAX; i++) {
+    if (kiln__cli_read(order[i]->file->path, &order[i]->source, /* err= */ NULL) != KILN_OK) {
+      continue;
+    }
+    (void)kiln__source_digest(order[i]->source, &digest, /* err= */ NULL);
+    bytes += kiln_bytes_get(order[i]->source).length;
+    if (bytes > AHEAD_BYTES_MAX || atomic_load(&baking->opened)) return;
+  }
+}
+
+static bool digest_source(kiln__item *item, kiln_bytes *source) {
+  kcc_digest digest;
+  if (kiln__source_digest(source, &digest, /* err= */ NULL) != KCC_OK) {
     kiln__item_fail(item, "ERR_NO_MEMORY", "out of memory");
     return false;
   }
@@ -86,13 +106,15 @@ static bool digest_source(kiln__item *item, kiln_bytes *source) {
 static bool submit(kiln__item *item) {
   const kiln__baking *baking = item->baking;
   kiln_error error;
-  kiln_bytes *source;
+  kiln_bytes *source = item->source;
+  item->source = NULL;
   if (item->filename == NULL) item->filename = realpath(item->file->path, /* resolved= */ NULL);
   if (item->filename == NULL) {
     kiln__item_fail(item, "ERR_READ", "%s", strerror(errno));
+    kiln_bytes_unref(source);
     return false;
   }
-  if (kiln__cli_read(item->file->path, &source, &error) != KILN_OK) {
+  if (source == NULL && kiln__cli_read(item->file->path, &source, &error) != KILN_OK) {
     kiln__item_fail(item, "ERR_READ", "%s", error.message);
     return false;
   }
@@ -227,6 +249,7 @@ static void *open_kiln(void *argument) {
   opener *self = argument;
   self->status = kiln__cli_open(self->store, self->baking->jobs, self->baking->keep_sources,
                                 &self->baking->k, &self->error);
+  atomic_store(&self->baking->opened, true);
   return NULL;
 }
 
@@ -270,6 +293,7 @@ static int precompile(kiln__baking *baking, char **paths, int paths_count) {
   }
   bool good = make_items(baking, &order) && (baking->out == NULL || kiln__output_check(baking));
   if (threaded) {
+    if (good) read_ahead(baking, order);
     (void)pthread_join(thread, /* ret_value= */ NULL);
   } else {
     (void)open_kiln(&starting);
@@ -294,6 +318,7 @@ static void release(kiln__baking *baking) {
   for (size_t i = 0; baking->items != NULL && i < baking->files.count; i++) {
     free(baking->items[i].filename);
     free(baking->items[i].failure);
+    kiln_bytes_unref(baking->items[i].source);
   }
   free(baking->items);
   free(baking->params);
@@ -314,8 +339,8 @@ static const char help[] =
     "Options:\n"
     "  --store DIR      the store\n"
     "  --mode MODE      what the cache holds: lazy (default): what V8 compiles at once; eager:\n"
-    "                   every function (V8 has no such thing for modules); warm: what the top\n"
-    "                   level used, which is run for that; workload: what a script of yours used\n"
+    "                   every function; warm: what the top level used, which is run for that;\n"
+    "                   workload: what a script of yours used\n"
     "  --workload FILE  with --mode workload: run after the top level, in the same context\n"
     "  --kind KIND      script, module, function, commonjs or auto (default)\n"
     "  --params NAMES   the parameters of --kind function, separated by commas\n"

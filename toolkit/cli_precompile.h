@@ -7,6 +7,7 @@
 #define KILN_TOOLKIT_CLI_PRECOMPILE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "toolkit/cli.h"
 
@@ -24,6 +25,7 @@ typedef struct kiln__item {
   struct kiln__item *next; /* in the list of those that are done, or to be tried again */
   const kiln__cli_file *file;
   char *filename;      /* absolute: V8's resource name */
+  kiln_bytes *source;  /* read ahead; NULL: not yet */
   kiln__cli_kind kind; /* as tried now */
   bool guessed;        /* from nothing but the hope that it compiles */
   bool finished;
@@ -64,6 +66,7 @@ typedef struct kiln__baking {
   uint64_t started_ns;
   uint64_t drawn_ns;
   bool terminal;
+  atomic_bool opened; /* the kiln, or not for ever */
   /* from done functions to the main thread */
   pthread_mutex_t mutex;
   pthread_cond_t wake;

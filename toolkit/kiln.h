@@ -134,7 +134,7 @@ typedef enum kiln_op {
 typedef enum kiln_kind { KILN_SCRIPT = 0, KILN_MODULE = 1, KILN_FUNCTION = 2 } kiln_kind;
 typedef enum kiln_mode {
   KILN_LAZY = 0,
-  KILN_EAGER = 1, /* not for a module: KILN_EINVAL, V8 has none */
+  KILN_EAGER = 1,
   KILN_WARM = 2,
   KILN_WORKLOAD = 3
 } kiln_mode;

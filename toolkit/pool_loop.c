@@ -127,6 +127,12 @@ static bool wants_spare(const kiln_pool *pool) {
   return !pool->spare && pool->current && pool->current->ready;
 }
 
+/* From when on it may be started: at once for a zygote that is to be renewed. */
+static uint64_t spare_from(const kiln_pool *pool) {
+  if (pool->current->forks >= pool->forks_per_zygote) return pool->zygote_again_ns;
+  return pool->spare_from_ns > pool->zygote_again_ns ? pool->spare_from_ns : pool->zygote_again_ns;
+}
+
 static void keep_zygotes(kiln_pool *pool, uint64_t now) {
   bool spare_is_ready = pool->spare && pool->spare->ready;
   if (pool->current && pool->current->forks >= pool->forks_per_zygote && spare_is_ready) {
@@ -143,7 +149,7 @@ static void keep_zygotes(kiln_pool *pool, uint64_t now) {
   if (now < pool->zygote_again_ns) return;
   if (!pool->current)
     kiln__zygote_start(pool, &pool->current);
-  else if (wants_spare(pool) && now >= pool->spare_from_ns)
+  else if (wants_spare(pool) && now >= spare_from(pool))
     kiln__zygote_start(pool, &pool->spare);
 }
 
@@ -195,11 +201,10 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closin
       sooner(&due, worker->due_ns);
   for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     if (!zygote->ready && !zygote->ending) sooner(&due, zygote->hello_due_ns);
-  if (!pool->current || wants_spare(pool)) {
-    uint64_t again = pool->zygote_again_ns;
-    if (pool->current && again < pool->spare_from_ns) again = pool->spare_from_ns;
-    sooner(&due, again);
-  }
+  if (!pool->current)
+    sooner(&due, pool->zygote_again_ns);
+  else if (wants_spare(pool))
+    sooner(&due, spare_from(pool));
   if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > now)
     sooner(&due, pool->fork_again_ns);
   if (now < pool->strays_until_ns) sooner(&due, now + STRAYS_EVERY_NS);

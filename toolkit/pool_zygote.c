@@ -54,7 +54,8 @@ static void filter_environment(char **ret_environment, size_t max) {
   ret_environment[count] = NULL;
 }
 
-/* Nothing is inherited but the channel: no descriptor, no signal's disposition, no mask. */
+/* Nothing is inherited but the channel: no descriptor, no signal's disposition, no mask, nor the
+ * process group: Ctrl-C on a terminal is for us, who end the engines when their jobs are done. */
 static int spawn(const kiln_pool *pool, int channel, pid_t *ret_pid) {
   char parent[16];
   char *arguments[] = {pool->engine_path, (char[]){"--zygote"}, parent, NULL};
@@ -75,7 +76,8 @@ static int spawn(const kiln_pool *pool, int channel, pid_t *ret_pid) {
   posix_spawnattr_setsigmask(&attributes, &signals);
   sigfillset(&signals);
   posix_spawnattr_setsigdefault(&attributes, &signals);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   failed = posix_spawn_file_actions_adddup2(&actions, channel, CHANNEL);
   if (!failed)
     failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);

@@ -95,6 +95,9 @@ typedef enum kiln__whose { KILN__OWN_ENGINE = 0, KILN__ANY_ENGINE = 1 } kiln__wh
 kiln_status kiln__lookup(kiln *k, const kcc_digest *key, kiln__whose whose, kiln_bytes **ret_blob,
                          kcc_entry_info *ret_info, kiln_error *err);
 
+/* SHA-256 of a source, computed once however often it is asked for. */
+kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_error *err);
+
 /* The key of a request whose source has this digest. `mode` and `workload` are those of the blob
  * looked for; kind, name, offsets and parameters are the request's. */
 kiln_status kiln__key_of(const kiln *k, const kiln_request *request, const kcc_digest *source,

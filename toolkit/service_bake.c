@@ -225,7 +225,7 @@ kiln_status kiln__submit_bake(kiln *k, const kiln_request *request, kiln_done_fn
   kiln_span text = kiln_bytes_get(request->source);
   kcc_digest source_digest, key;
   kcc_error error;
-  if (kcc_digest_of(kiln__kcc_span(text), &source_digest, &error) != KCC_OK) {
+  if (kiln__source_digest(request->source, &source_digest, &error) != KCC_OK) {
     return kiln__from_kcc(&error, err);
   }
   kiln_status status = kiln__key_of(k, request, &source_digest, text.length, request->mode,

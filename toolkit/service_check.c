@@ -93,10 +93,6 @@ static kiln_status check_bake(const kiln *k, const kiln_request *request, kiln_e
   if ((unsigned)request->mode > KILN_WORKLOAD) {
     return kiln__fail(err, KILN_EINVAL, NULL, "mode %u: unknown", (unsigned)request->mode);
   }
-  /* V8 ends its process over it: ScriptCompiler::CompileModule() takes no kEagerCompile. */
-  if (request->mode == KILN_EAGER && request->kind == KILN_MODULE) {
-    return kiln__fail(err, KILN_EINVAL, NULL, "mode 'eager': V8 has none for modules");
-  }
   if ((request->mode == KILN_WORKLOAD) != (request->workload != NULL)) {
     return kiln__fail(err, KILN_EINVAL, NULL,
                       request->workload == NULL ? "mode 'workload': the workload is missing"

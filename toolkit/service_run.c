@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "toolkit/bytes.h"
 #include "toolkit/service.h"
 #include "toolkit/status.h"
 
@@ -22,6 +23,17 @@ typedef struct task {
   kcc_digest blob_key;        /* of the blob that was offered */
   char key[KILN_KEY_HEX + 1]; /* that the request named */
 } task;
+
+kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_error *err) {
+  _Static_assert(KILN__BYTES_DIGEST == KCC_DIGEST_BYTES, "bytes.h keeps a kcc_digest");
+  if (kiln__bytes_get_digest(source, ret_digest->bytes)) return KCC_OK;
+  kcc_digest digest;
+  kcc_status status = kcc_digest_of(kiln__kcc_span(kiln_bytes_get(source)), &digest, err);
+  if (status != KCC_OK) return status;
+  kiln__bytes_note_digest(source, digest.bytes);
+  *ret_digest = digest;
+  return KCC_OK;
+}
 
 kiln_status kiln__key_of(const kiln *k, const kiln_request *request, const kcc_digest *source,
                          uint64_t source_length, kiln_mode mode, kiln_bytes *workload,
@@ -121,7 +133,7 @@ static kiln_bytes *find_blob(task *t, const kiln_request *request) {
   kiln_span text = kiln_bytes_get(request->source);
   kcc_digest source;
   if (t->k->store == NULL || text.length < KILN_RUN_CACHE_MIN ||
-      kcc_digest_of(kiln__kcc_span(text), &source, /* err= */ NULL) != KCC_OK) {
+      kiln__source_digest(request->source, &source, /* err= */ NULL) != KCC_OK) {
     return NULL;
   }
   for (size_t i = 0; i < sizeof(preference) / sizeof(preference[0]); i++) {

@@ -109,8 +109,7 @@ START_TEST(invalid_texts) {
       "{}x",
       "//\n1",
       "/**/1",
-      "\xEF\xBB\xBF"
-      "1",
+      "\xEF\xBB\xBF\x31", /* a byte order mark, then 1 */
       "\"\x80\"",
       "\"\xC0\x80\"",
       "\"\xC1\xBF\"",

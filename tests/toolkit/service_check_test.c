@@ -203,10 +203,6 @@ START_TEST(enums_and_what_belongs_together) {
   request.mode = (kiln_mode)4;
   refused(&request, KILN_EINVAL, "ERR_INVALID_ARG_VALUE", "mode 4");
   request = bake();
-  request.kind = KILN_MODULE;
-  request.mode = KILN_EAGER;
-  refused(&request, KILN_EINVAL, "ERR_INVALID_ARG_VALUE", "eager");
-  request = bake();
   request.mode = KILN_WORKLOAD;
   refused(&request, KILN_EINVAL, "ERR_INVALID_ARG_VALUE", "workload is missing");
   request = bake();

@@ -133,7 +133,6 @@ START_TEST(sources_of_equal_length_share_nothing) {
 }
 END_TEST
 
-/* But eager modules, which V8 does not have. */
 START_TEST(every_mode_and_kind_bakes) {
   kiln_bytes *source = bytes_from("globalThis.made = function () { return 1 };");
   kiln_bytes *workload = bytes_from("made()");
@@ -141,7 +140,6 @@ START_TEST(every_mode_and_kind_bakes) {
   int count = 0;
   for (int kind = KILN_SCRIPT; kind <= KILN_FUNCTION; kind++) {
     for (int mode = KILN_LAZY; mode <= KILN_WORKLOAD; mode++) {
-      if (kind == KILN_MODULE && mode == KILN_EAGER) continue;
       kiln_request request = bake_of(source);
       request.kind = (kiln_kind)kind;
       request.mode = (kiln_mode)mode;
