@@ -70,8 +70,9 @@ static inline char *core_text(kv8_context *context, kv8_value *value) {
   kv8_blob blob = {NULL, 0};
   core_ok(kv8_value_to_string(context, value, &blob, &core_error));
   kv8_value_free(value);
-  char *text = strndup(blob.length != 0 ? (const char *)blob.data : "", blob.length);
+  char *text = calloc(1, blob.length + 1);
   ck_assert_ptr_nonnull(text);
+  if (blob.length != 0) memcpy(text, blob.data, blob.length);
   kv8_blob_free(&blob);
   return text;
 }

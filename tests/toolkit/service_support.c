@@ -17,8 +17,10 @@ static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static char *copy_text(kiln_bytes *bytes) {
   if (bytes == NULL) return NULL;
   kiln_span text = kiln_bytes_get(bytes);
-  char *copy = strndup(text.data, text.length);
+  char *copy = malloc(text.length + 1);
   if (copy == NULL) abort();
+  memcpy(copy, text.data, text.length);
+  copy[text.length] = '\0';
   return copy;
 }
 
