@@ -135,7 +135,7 @@ void CopyString(v8::Isolate *isolate, v8::Local<v8::Value> value, char *field,
   }
   v8::Local<v8::String> text = value.As<v8::String>();
   size_t length = compat::WriteUtf8(isolate, text, field, size - 1);
-  field[length] = '\0';
+  SealText(field, length);
   constexpr size_t kLongestCharacter = 4;
   if (length + kLongestCharacter > size - 1 && compat::Utf8Length(isolate, text) > length) {
     size_t cut = size - 1 - 3;

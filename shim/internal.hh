@@ -50,6 +50,9 @@ kv8_status Invalid(kv8_error *err, const char *message) noexcept;
  */
 void CopyText(char *field, size_t size, std::string_view text) noexcept;
 
+/* Ends a field's text; a NUL within it would end it too soon and becomes '?'. */
+void SealText(char *field, size_t length) noexcept;
+
 /* Bytes for the caller, from malloc; throws std::bad_alloc. */
 kv8_blob NewBlob(const void *data, size_t length);
 

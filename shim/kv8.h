@@ -83,7 +83,7 @@ KV8_API const char *kv8_status_name(kv8_status status);
 KV8_API const char *kv8_status_text(kv8_status status);
 
 /* Caller-owned, without heap: nothing to free. Texts that do not fit are cut at a UTF-8 boundary
- * and end in "...". */
+ * and end in "..."; a NUL within becomes "?". */
 typedef struct kv8_error {
   kv8_status status;
   int line;              /* in `resource`; 0 unknown */

@@ -3,6 +3,7 @@
  * status.cc: status names and texts, filling kv8_error, and the two byte containers of kv8.h.
  * Nothing here knows V8; describing an exception is guard.cc's.
  */
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,6 +25,11 @@ size_t CutUtf8(std::string_view text, size_t limit) noexcept {
 
 }  // namespace
 
+void SealText(char *field, size_t length) noexcept {
+  std::replace(field, field + length, '\0', '?');
+  field[length] = '\0';
+}
+
 void CopyText(char *field, size_t size, std::string_view text) noexcept {
   constexpr std::string_view kDots = "...";
   size_t length = text.size();
@@ -36,7 +42,7 @@ void CopyText(char *field, size_t size, std::string_view text) noexcept {
     std::memcpy(field + length, kDots.data(), kDots.size());
     length += kDots.size();
   }
-  field[length] = '\0';
+  SealText(field, length);
 }
 
 kv8_status SetError(kv8_error *err, kv8_status status, const char *code, const char *format,

@@ -185,6 +185,16 @@ START_TEST(exception_text_is_cut_at_a_character) {
 }
 END_TEST
 
+/* A NUL does not end the text for who reads it as a C string. */
+START_TEST(exception_text_keeps_what_follows_a_nul) {
+  core_is(core_try(core_context, "throw new Error('before\\0after')", 0), KV8_EEXCEPTION);
+  ck_assert_str_eq(core_error.message, "before?after");
+  ck_assert_ptr_nonnull(strstr(core_error.stack, "before?after"));
+  core_is(core_try(core_context, "throw 'before\\0after'", 0), KV8_EEXCEPTION);
+  ck_assert_str_eq(core_error.message, "before?after");
+}
+END_TEST
+
 /* A getter of the thrown value that never returns is under the run's deadline too. */
 START_TEST(exception_getter_is_under_the_deadline) {
   uint64_t start = now_us();
@@ -336,6 +346,7 @@ int main(void) {
   tcase_add_test(scripts, SM01_SM02_source_map_url);
   tcase_add_loop_test(scripts, exception_is_copied, 0, (int)(sizeof thrown / sizeof thrown[0]));
   tcase_add_test(scripts, exception_text_is_cut_at_a_character);
+  tcase_add_test(scripts, exception_text_keeps_what_follows_a_nul);
   tcase_add_test(scripts, exception_getter_is_under_the_deadline);
   tcase_add_test(scripts, CF01_CF02_function_is_called);
   tcase_add_test(scripts, CF08_function_sees_context_extensions);
