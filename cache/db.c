@@ -146,6 +146,11 @@ static kcc_status fail_with(const kcc__conn *conn, int rc, int last_errno, kcc_e
   if (status == KCC_EBUSY)
     return kcc__fail(err, status, rc, "store '%s': locked for %llu ms", label,
                      (unsigned long long)(conn->store->busy_ns / 1000000));
+  if (status == KCC_ECORRUPT)
+    return kcc__fail(
+        err, status, rc,
+        "store '%s': %s; move the file and its -wal and -shm away, and a new one is made", label,
+        text);
   if (code) {
     char reason[128];
     return kcc__fail(err, status, rc, "store '%s': %s: %s", label, text,

@@ -191,11 +191,13 @@ typedef struct kcc_put {
   kcc_span filename;
   kcc_span blob;
   kcc_span source_text; /* kept once per digest, compressed, so that a run can name a key instead of
-                           a source; empty: not kept. KCC_EINVAL if it is not of that digest */
+                           a source; no data: not kept. KCC_EINVAL if it is not of that digest */
 } kcc_put;
 
-/* Stores an entry, replacing one of the same key. When it returns KCC_OK the entry survives kill -9
- * of every process (and, as SQLite's WAL with synchronous=NORMAL, perhaps not a power cut). */
+/* Stores an entry, replacing one of the same key; KCC_EFULL where less than 16 MiB and twice the
+ * entry are free on the disk, so that the store stays one that can be tidied. When it returns
+ * KCC_OK the entry survives kill -9 of every process (and, as SQLite's WAL with synchronous=NORMAL,
+ * perhaps not a power cut). */
 KCC_API kcc_status kcc_store_put(kcc_store *store, const kcc_put *put, kcc_error *err);
 
 /* An entry's bytes: blob.data is 8-byte aligned and belongs to the struct. */
@@ -249,7 +251,8 @@ KCC_API kcc_status kcc_store_stats(kcc_store *store, kcc_stats *ret_stats, kcc_e
 
 /* Reads and checks every entry and every source text, and the database itself (PRAGMA quick_check).
  * What is damaged is quarantined unless the store is read-only; `damaged`, which may be NULL, is
- * called for each with what is readable of it, and ends the call by returning false. Source texts
+ * called for each with what is readable of it, and ends the call by returning false; where SQLite
+ * itself cannot read, a row is counted without that call, and database_ok is false. Source texts
  * count like entries; of them only info.source and info.source_length are set. */
 typedef struct kcc_verify_result {
   uint64_t checked;

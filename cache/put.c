@@ -3,8 +3,10 @@
  * put.c: storing and removing an entry. What can be done before the write lock is taken (hashing,
  * compressing, copying) is done before.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "cache/alloc.h"
 #include "cache/key.h"
@@ -44,7 +46,7 @@ static kcc_status check_spans(const kcc_put *put, kcc_error *err) {
   if (put->source_length > INT64_MAX)
     return kcc__fail(err, KCC_EINVAL, 0, "entry: source length %llu is no length",
                      (unsigned long long)put->source_length);
-  if (put->source_text.length && put->source_text.length != put->source_length)
+  if (put->source_text.data && put->source_text.length != put->source_length)
     return kcc__fail(err, KCC_EINVAL, 0, "entry: source text is %zu bytes, source length %llu",
                      put->source_text.length, (unsigned long long)put->source_length);
   return KCC_OK;
@@ -97,7 +99,7 @@ static kcc_status make_envelope(const kcc_put *put, uint8_t **ret_bytes, kcc_err
 /* Packs the source text unless it is there already. */
 static kcc_status prepare_source(kcc_store *store, const kcc_put *put, kcc__packed *packed,
                                  kcc_error *err) {
-  if (!put->source_text.length) return KCC_OK;
+  if (!put->source_text.data) return KCC_OK;
   kcc__reader *reader;
   bool exists;
   kcc_status status = kcc__reader_get(store, &reader, err);
@@ -109,7 +111,7 @@ static kcc_status prepare_source(kcc_store *store, const kcc_put *put, kcc__pack
 /* Inside the transaction, where what exists stays. */
 static kcc_status keep_source(kcc__conn *conn, const kcc_put *put, kcc__packed *packed,
                               kcc_error *err) {
-  if (!put->source_text.length) return KCC_OK;
+  if (!put->source_text.data) return KCC_OK;
   bool exists;
   kcc_status status = kcc__source_exists(conn, &put->source, &exists, err);
   if (status != KCC_OK || exists) return status;
@@ -119,10 +121,31 @@ static kcc_status keep_source(kcc__conn *conn, const kcc_put *put, kcc__packed *
   return kcc__source_write(conn, &put->source, put->source_length, packed, err);
 }
 
+/* What stays free on the disk beyond an entry: SQLite's log and what it copies from there into the
+ * database. Where a disk fills to the last byte, the log can neither grow nor be taken up, and not
+ * even removing entries works then. */
+#define FREE_BYTES_MIN ((uint64_t)16 << 20)
+
+/* Twice: an entry is in the log first and in the database afterwards. */
+static kcc_status check_room(const kcc_store *store, uint64_t bytes, kcc_error *err) {
+  struct statvfs disk;
+  /* Some file systems do not tell; the write will. */
+  if (statvfs(store->file, &disk) != 0 || !disk.f_blocks) return KCC_OK;
+  uint64_t needed = 2 * bytes + FREE_BYTES_MIN;
+  uint64_t available;
+  if (__builtin_mul_overflow((uint64_t)disk.f_bavail, (uint64_t)disk.f_frsize, &available) ||
+      available >= needed)
+    return KCC_OK;
+  return kcc__fail(err, KCC_EFULL, ENOSPC, "store '%s': disk full: %llu bytes free, %llu needed",
+                   store->label, (unsigned long long)available, (unsigned long long)needed);
+}
+
 static kcc_status write_all(kcc_store *store, const kcc_put *put, const kcc_entry_info *info,
                             const uint8_t *envelope, kcc__packed *packed, kcc_error *err) {
   kcc_span bytes = {envelope, kcc_envelope_bytes(put->blob.length)};
-  kcc_status status = kcc__store_begin_write(store, err);
+  kcc_status status = check_room(store, bytes.length + packed->length, err);
+  if (status != KCC_OK) return status;
+  status = kcc__store_begin_write(store, err);
   if (status != KCC_OK) return status;
   status = kcc__row_write(&store->writer, info, bytes, err);
   if (status == KCC_OK) status = keep_source(&store->writer, put, packed, err);

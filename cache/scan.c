@@ -149,12 +149,10 @@ static void report(verification *v, const kcc_entry_info *info) {
  * deleting through broken pages breaks more. */
 static kcc_status after_load(verification *v, kcc_status status) {
   if (status != KCC_ECORRUPT) return status;
-  kcc_entry_info unknown;
-  memset(&unknown, 0, sizeof(unknown));
   kcc__count(&v->store->counters.corrupt);
   v->result.database_ok = false;
   v->result.checked++;
-  report(v, &unknown);
+  v->result.damaged++; /* nobody knows of what: there is nothing to report */
   return KCC_OK;
 }
 

@@ -34,6 +34,7 @@ static const char help[] =
 typedef struct cache_args {
   const kiln__cli_command *self;
   kcc_store *store;
+  const char *store_path;
   const char *output;
   bool json;
   char **keys;
@@ -188,6 +189,10 @@ static bool note_damaged(void *user, const kcc_entry_info *info) {
   const cache_args *args = user;
   bool is_source = memcmp(&info->key, &none, sizeof(none)) == 0;
   char hex[KCC_HEX_BYTES];
+  if (is_source && memcmp(&info->source, &none, sizeof(none)) == 0) {
+    kiln__cli_complain(args->self, "an entry whose key cannot be read: damaged");
+    return true;
+  }
   kcc_digest_format(is_source ? &info->source : &info->key, hex);
   kiln__cli_complain(args->self, "%s '%s': damaged", is_source ? "source" : "key", hex);
   return true;
@@ -209,6 +214,12 @@ static int cache_verify(const cache_args *args) {
     printf("%" PRIu64 " checked, %" PRIu64 " damaged, database %s\n", result.checked,
            result.damaged, result.database_ok ? "ok" : "damaged");
     printed = kiln__cli_finish(args->self, KILN__CLI_OK);
+  }
+  if (!result.database_ok) {
+    kiln__cli_complain(args->self,
+                       "database '%s/kiln.db': damaged; move it and its -wal and -shm away, and a "
+                       "new one is made",
+                       args->store_path);
   }
   return result.damaged > 0 || !result.database_ok ? KILN__CLI_FAILED : printed;
 }
@@ -254,6 +265,7 @@ static int perform(cache_args *args, const action *what, const char *store_optio
   if (kcc_store_open(path, &options, &args->store, &error) != KCC_OK) {
     return complain_store(args, &error);
   }
+  args->store_path = path;
   int status = what->run(args);
   kcc_store_close(args->store);
   return status;

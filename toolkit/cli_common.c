@@ -152,6 +152,48 @@ kiln_status kiln__cli_open(const char *store_path, unsigned jobs, bool keep_sour
   return kiln_open(&options, ret_kiln, err);
 }
 
+/* Reads what has no size to trust: a pipe, or a file that the kernel makes up when it is read. */
+static kiln_status read_stream(int fd, kiln_bytes **ret_bytes, kiln_error *err) {
+  size_t capacity = 0, used = 0;
+  char *text = NULL;
+  kiln_status status = KILN_OK;
+  for (;;) {
+    if (used == capacity) {
+      capacity = capacity == 0 ? 65536 : 2 * capacity;
+      char *grown = realloc(text, capacity);
+      if (grown == NULL) {
+        status = kiln__fail(err, KILN_ENOMEM, NULL, "out of memory");
+        break;
+      }
+      text = grown;
+    }
+    ssize_t got = read(fd, text + used, capacity - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) status = kiln__fail(err, KILN_EINVAL, NULL, "%s", strerror(errno));
+    if (got <= 0) break;
+    used += (size_t)got;
+    if (used > KILN__CLI_SOURCE_MAX) {
+      status = kiln__fail(err, KILN_ETOOBIG, NULL, "is over %llu bytes", KILN__CLI_SOURCE_MAX);
+      break;
+    }
+  }
+  if (status == KILN_OK) {
+    *ret_bytes = kiln_bytes_new(text, used);
+    if (*ret_bytes == NULL) status = kiln__fail(err, KILN_ENOMEM, NULL, "out of memory");
+  }
+  free(text);
+  return status;
+}
+
+/* A pipe that a shell made, for <(...) or at /dev/stdin: it has no name, and it has or had a
+ * writer, so that reading it ends when the writer does. */
+static bool is_shells_pipe(const char *path, const struct stat *file) {
+  if (!S_ISFIFO(file->st_mode)) return false;
+  char *name = realpath(path, /* resolved= */ NULL);
+  free(name);
+  return name == NULL;
+}
+
 kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error *err) {
   kiln_status status = KILN_OK;
   kiln_bytes *bytes = NULL;
@@ -160,14 +202,20 @@ kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error 
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 || fstat(fd, &file) != 0) {
     status = kiln__fail(err, KILN_EINVAL, NULL, "%s", strerror(errno));
+  } else if (is_shells_pipe(path, &file)) {
+    /* Opened anew, it is this process's own to wait on. */
+    if (fcntl(fd, F_SETFL, O_RDONLY) != 0) {
+      status = kiln__fail(err, KILN_EINVAL, NULL, "%s", strerror(errno));
+    } else {
+      status = read_stream(fd, &bytes, err);
+    }
   } else if (!S_ISREG(file.st_mode)) {
     status = kiln__fail(err, KILN_EINVAL, NULL, "not a regular file");
   } else if ((uint64_t)file.st_size > KILN__CLI_SOURCE_MAX) {
     status = kiln__fail(err, KILN_ETOOBIG, NULL, "is %llu bytes, limit %llu",
                         (unsigned long long)file.st_size, KILN__CLI_SOURCE_MAX);
   } else if (file.st_size == 0) {
-    bytes = kiln_bytes_new("", 0);
-    if (bytes == NULL) status = kiln__fail(err, KILN_ENOMEM, NULL, "out of memory");
+    status = read_stream(fd, &bytes, err);
   } else {
     /* Mapped, so that the one copy is the one into the memfd. A file cut short while it is read
      * would end this process with SIGBUS; it harms nobody else. */

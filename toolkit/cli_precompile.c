@@ -63,8 +63,11 @@ static void item_done(void *user, const kiln_response *response) {
     item->failure->column = response->column;
     (void)snprintf(item->failure->name, sizeof(item->failure->name), "%s",
                    response->name != NULL ? response->name : "");
-  } else if (response->blob != NULL) {
-    item->blob = kiln_bytes_ref(response->blob);
+  } else {
+    if (response->blob != NULL) item->blob = kiln_bytes_ref(response->blob);
+    if (response->cache == KILN_CACHE_BYPASS && response->error.message[0] != '\0') {
+      item->store_message = strdup(response->error.message);
+    }
   }
   (void)pthread_mutex_lock(&baking->mutex);
   item->next = baking->done;
@@ -109,6 +112,8 @@ static bool submit(kiln__item *item) {
   kiln_bytes *source = item->source;
   item->source = NULL;
   if (item->filename == NULL) item->filename = realpath(item->file->path, /* resolved= */ NULL);
+  /* A pipe has no other name than the one given. */
+  if (item->filename == NULL) item->filename = strdup(item->file->path);
   if (item->filename == NULL) {
     kiln__item_fail(item, "ERR_READ", "%s", strerror(errno));
     kiln_bytes_unref(source);
@@ -187,6 +192,13 @@ static bool settle(kiln__item *item) {
     }
   } else if (item->cache == KILN_CACHE_HIT) {
     baking->hits++;
+  } else if (item->cache == KILN_CACHE_BYPASS) {
+    /* One reason is enough: a full disk is full for all. */
+    if (baking->not_stored == 0 && item->store_message != NULL) {
+      kiln__report_clear(baking);
+      kiln__cli_complain(baking->self, "%s", item->store_message);
+    }
+    baking->not_stored++;
   }
   return false;
 }
@@ -318,6 +330,7 @@ static void release(kiln__baking *baking) {
   for (size_t i = 0; baking->items != NULL && i < baking->files.count; i++) {
     free(baking->items[i].filename);
     free(baking->items[i].failure);
+    free(baking->items[i].store_message);
     kiln_bytes_unref(baking->items[i].source);
   }
   free(baking->items);

@@ -30,6 +30,7 @@ typedef struct kiln__item {
   bool guessed;        /* from nothing but the hope that it compiles */
   bool finished;
   kiln__failure *failure; /* NULL: it is baked */
+  char *store_message;    /* why the store did not take it; NULL: it did, or nobody knows */
   kiln_cache cache;
   char key[KILN_KEY_HEX + 1];
   char source_sha256[KCC_HEX_BYTES]; /* with --out only */
@@ -63,6 +64,7 @@ typedef struct kiln__baking {
   size_t finished;
   size_t failed;
   size_t hits;
+  size_t not_stored; /* baked, but the store did not take it */
   uint64_t started_ns;
   uint64_t drawn_ns;
   bool terminal;

@@ -96,13 +96,13 @@ static json_t *report_json(const kiln__baking *baking, const sums *sum) {
       return NULL;
     }
   }
-  return json_pack("{s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:f}}", "engine",
+  return json_pack("{s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}}", "engine",
                    kiln__cli_engine_json(&baking->engine), "files", files, "summary", "files",
                    (json_int_t)baking->files.count, "baked",
                    (json_int_t)(baking->files.count - baking->failed - baking->hits), "hits",
-                   (json_int_t)baking->hits, "failed", (json_int_t)baking->failed, "sourceBytes",
-                   (json_int_t)sum->source_bytes, "blobBytes", (json_int_t)sum->blob_bytes,
-                   "elapsedMs", sum->elapsed_ms);
+                   (json_int_t)baking->hits, "failed", (json_int_t)baking->failed, "notStored",
+                   (json_int_t)baking->not_stored, "sourceBytes", (json_int_t)sum->source_bytes,
+                   "blobBytes", (json_int_t)sum->blob_bytes, "elapsedMs", sum->elapsed_ms);
 }
 
 static void print_lines(const kiln__baking *baking, const sums *sum) {
@@ -116,14 +116,22 @@ static void print_lines(const kiln__baking *baking, const sums *sum) {
            (unsigned long long)item->source_length, (unsigned long long)item->blob_length,
            item->file->path);
   }
-  fprintf(stderr, "%zu files, %zu hits, %zu failed: %.1f MB of source, %.1f MB of cache, %.0f ms\n",
-          baking->files.count, baking->hits, baking->failed, (double)sum->source_bytes / 1e6,
-          (double)sum->blob_bytes / 1e6, sum->elapsed_ms);
+  fprintf(stderr, "%zu files, %zu hits, %zu failed", baking->files.count, baking->hits,
+          baking->failed);
+  if (baking->not_stored > 0) fprintf(stderr, ", %zu not stored", baking->not_stored);
+  fprintf(stderr, ": %.1f MB of source, %.1f MB of cache, %.0f ms\n",
+          (double)sum->source_bytes / 1e6, (double)sum->blob_bytes / 1e6, sum->elapsed_ms);
 }
 
 int kiln__report(const kiln__baking *baking) {
   sums sum = sum_up(baking);
-  int status = baking->failed == 0 ? KILN__CLI_OK : KILN__CLI_FAILED;
+  int status = KILN__CLI_OK;
+  if (baking->failed > 0) status = KILN__CLI_FAILED;
+  if (baking->not_stored > 0) {
+    kiln__cli_complain(baking->self, "the store did not take %zu of %zu files", baking->not_stored,
+                       baking->files.count);
+    status = KILN__CLI_FAILED;
+  }
   if (baking->json) {
     int printed = kiln__cli_print_json(baking->self, report_json(baking, &sum));
     return status == KILN__CLI_OK ? printed : status;

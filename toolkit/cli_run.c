@@ -7,9 +7,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "toolkit/cli_run.h"
 
@@ -50,6 +54,12 @@ typedef struct run {
   kv8_isolate *isolate;
   kv8_context *context;
   kv8_error error;
+  struct {
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards ended */
+    pthread_cond_t wake;
+    bool ended;
+  } limit; /* of a run with a time limit */
 } run;
 
 static void print_console(void *user, const char *level, kv8_span text) {
@@ -71,6 +81,69 @@ static void print_error(const run *r) {
   } else {
     fprintf(stderr, "%s%s%s\n", error->name, *error->name != '\0' ? ": " : "", error->message);
   }
+}
+
+/* ---- the time limit -------------------------------------------------------------------
+ * V8 ends a run in time wherever it asks whether it is to stop, which its own loops in native code
+ * (an indexOf over 2^53 elements) do not. A little later this process ends itself then. */
+
+#define LIMIT_GRACE_MS 250
+
+/* The thread of the script may stand anywhere, also inside stdio: nothing here waits for it. */
+static void end_process(const run *r) {
+  struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+  if (ftrylockfile(stdout) == 0) {
+    if (poll(&out, 1, /* timeout= */ 0) == 1) (void)fflush(stdout);
+    funlockfile(stdout);
+  }
+  (void)dprintf(STDERR_FILENO, "Error: Script execution timed out after %ums\n", r->timeout_ms);
+  _exit(KILN__CLI_FAILED);
+}
+
+static void *watch_limit(void *argument) {
+  run *r = argument;
+  struct timespec end;
+  (void)clock_gettime(CLOCK_MONOTONIC, &end);
+  uint64_t ms = (uint64_t)r->timeout_ms + LIMIT_GRACE_MS + (uint64_t)end.tv_nsec / 1000000;
+  end.tv_sec += (time_t)(ms / 1000);
+  end.tv_nsec = (long)(ms % 1000) * 1000000;
+  int failure = 0;
+  (void)pthread_mutex_lock(&r->limit.mutex);
+  while (!r->limit.ended && failure == 0) {
+    failure = pthread_cond_timedwait(&r->limit.wake, &r->limit.mutex, &end);
+  }
+  if (!r->limit.ended) end_process(r);
+  (void)pthread_mutex_unlock(&r->limit.mutex);
+  return NULL;
+}
+
+/* To be ended with limit_end() if it gave KV8_OK. */
+static kv8_status limit_begin(run *r) {
+  pthread_condattr_t attributes;
+  if (r->timeout_ms == 0) return KV8_OK;
+  r->limit.ended = false;
+  (void)pthread_mutex_init(&r->limit.mutex, /* attributes= */ NULL);
+  (void)pthread_condattr_init(&attributes);
+  (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  (void)pthread_cond_init(&r->limit.wake, &attributes);
+  (void)pthread_condattr_destroy(&attributes);
+  int failure = pthread_create(&r->limit.thread, /* attributes= */ NULL, watch_limit, r);
+  if (failure == 0) return KV8_OK;
+  r->error = (kv8_error){.status = KV8_ENOMEM};
+  (void)snprintf(r->error.message, sizeof(r->error.message), "no thread for the time limit: %s",
+                 strerror(failure));
+  return KV8_ENOMEM;
+}
+
+static void limit_end(run *r) {
+  if (r->timeout_ms == 0) return;
+  (void)pthread_mutex_lock(&r->limit.mutex);
+  r->limit.ended = true;
+  (void)pthread_cond_signal(&r->limit.wake);
+  (void)pthread_mutex_unlock(&r->limit.mutex);
+  (void)pthread_join(r->limit.thread, /* ret_value= */ NULL);
+  (void)pthread_cond_destroy(&r->limit.wake);
+  (void)pthread_mutex_destroy(&r->limit.mutex);
 }
 
 /* ---- the three kinds -----------------------------------------------------------------
@@ -124,7 +197,11 @@ static kv8_status run_script(run *r) {
   kv8_status status = kv8_script_compile(r->isolate, &source, &script, &outcome, &r->error);
   if (status != KV8_OK) return status;
   note_outcome(r, outcome);
-  status = kv8_script_run(script, r->context, &options, /* ret_value= */ NULL, &r->error);
+  status = limit_begin(r);
+  if (status == KV8_OK) {
+    status = kv8_script_run(script, r->context, &options, /* ret_value= */ NULL, &r->error);
+    limit_end(r);
+  }
   if (status == KV8_OK && keeps(r)) {
     keep(r, kv8_script_create_cached_data(script, &blob, /* err= */ NULL), &blob);
   }
@@ -156,7 +233,11 @@ static kv8_status run_module(run *r) {
   note_outcome(r, outcome);
   status = refuse_imports(r, module);
   if (status == KV8_OK) status = kv8_module_instantiate(module, &r->error);
-  if (status == KV8_OK) status = kv8_module_evaluate(module, &options, &state, &r->error);
+  if (status == KV8_OK) status = limit_begin(r);
+  if (status == KV8_OK) {
+    status = kv8_module_evaluate(module, &options, &state, &r->error);
+    limit_end(r);
+  }
   if (status == KV8_OK && state == KV8_PROMISE_PENDING) {
     status = KV8_ESTATE;
     r->error = (kv8_error){.status = status};
@@ -236,9 +317,13 @@ static kv8_status run_function(run *r) {
   if (status == KV8_OK) {
     note_outcome(r, outcome);
     const kv8_value *const arguments[] = {values[0], values[1], values[2], values[3], values[4]};
-    /* `this` is exports, as in Node. */
-    status = kv8_function_call(function, values[0], arguments, KILN__CLI_COMMONJS_PARAMS, &options,
-                               /* ret_value= */ NULL, &r->error);
+    status = limit_begin(r);
+    if (status == KV8_OK) {
+      /* `this` is exports, as in Node. */
+      status = kv8_function_call(function, values[0], arguments, KILN__CLI_COMMONJS_PARAMS,
+                                 &options, /* ret_value= */ NULL, &r->error);
+      limit_end(r);
+    }
   }
   if (status == KV8_OK && keeps(r)) {
     keep(r, kv8_function_create_cached_data(function, &blob, /* err= */ NULL), &blob);
@@ -316,8 +401,13 @@ static int start(run *r) {
   kiln_error error;
   kv8_isolate_options options = KV8_ISOLATE_OPTIONS_INIT;
   if (realpath(r->path, r->filename) == NULL) {
-    kiln__cli_complain(r->self, "'%s': %s", r->path, strerror(errno));
-    return KILN__CLI_FAILED;
+    /* A pipe has no other name than the one given; what cannot be opened is said below. */
+    size_t length = strlen(r->path);
+    if (length >= sizeof(r->filename)) {
+      kiln__cli_complain(r->self, "'%s': %s", r->path, strerror(ENAMETOOLONG));
+      return KILN__CLI_FAILED;
+    }
+    memcpy(r->filename, r->path, length + 1);
   }
   if (kiln__cli_read(r->path, &r->source, &error) != KILN_OK) {
     kiln__cli_complain(r->self, "'%s': %s", r->path, error.message);

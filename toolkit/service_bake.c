@@ -90,11 +90,14 @@ static void land(bake *b, const kiln_response *response, kiln_cache leaders_cach
   bake_free(b);
 }
 
-static void land_made(bake *b, kiln_cache leaders_cache) {
+/* `why`, which may be NULL: what the store said to an entry that it did not take. The response is
+ * a good one all the same. */
+static void land_made(bake *b, kiln_cache leaders_cache, const kcc_error *why) {
   kiln_response response;
   if (leaders_cache == KILN_CACHE_BYPASS) atomic_fetch_add(&b->k->bypasses, 1);
   response_init(b->k, &b->key, b->source_length, b->blob, &response);
   response.times = b->times;
+  if (why != NULL) (void)kiln__from_kcc(why, &response.error);
   land(b, &response, leaders_cache, LAND_LEADER);
 }
 
@@ -110,8 +113,12 @@ static void store_and_land(kiln__work *work) {
                  .filename = {b->filename, b->filename_length},
                  .blob = kiln__kcc_span(kiln_bytes_get(b->blob))};
   if (b->source != NULL) put.source_text = kiln__kcc_span(kiln_bytes_get(b->source));
-  kcc_status status = kcc_store_put(b->k->store, &put, /* err= */ NULL);
-  land_made(b, status == KCC_OK ? KILN_CACHE_MISS : KILN_CACHE_BYPASS);
+  kcc_error error;
+  if (kcc_store_put(b->k->store, &put, &error) == KCC_OK) {
+    land_made(b, KILN_CACHE_MISS, /* why= */ NULL);
+  } else {
+    land_made(b, KILN_CACHE_BYPASS, &error);
+  }
 }
 
 void kiln__response_from_job(const kiln_job_result *result, kiln_response *response) {
@@ -145,9 +152,9 @@ static void baked(void *user, const kiln_job_result *result) {
     b->work.bytes = kiln_bytes_get(b->blob).length;
     b->work.perform = store_and_land;
     if (k->store == NULL || k->options.store_read_only) {
-      land_made(b, KILN_CACHE_MISS);
+      land_made(b, KILN_CACHE_MISS, /* why= */ NULL);
     } else if (!kiln__writer_add(&k->writer, &b->work)) {
-      land_made(b, KILN_CACHE_BYPASS);
+      land_made(b, KILN_CACHE_BYPASS, /* why= */ NULL);
     }
     return;
   }

@@ -202,9 +202,10 @@ static kiln_status resolve_key(task *t, kiln_request *run, char filename[256],
                            /* workload= */ NULL, &key, /* err= */ NULL) == KILN_OK &&
               memcmp(&key, &t->blob_key, sizeof(key)) == 0;
   if (function && !same) {
-    status = kiln__fail(err, KILN_EINVAL, NULL,
-                        "key %s: is of a function with other parameters, or of another engine",
-                        kiln__quote(run->key, quoted));
+    status = kiln__fail(
+        err, KILN_EINVAL, NULL,
+        "key %s: is of a function with other parameters or offsets, or of another engine",
+        kiln__quote(run->key, quoted));
   } else if (!function && (run->params_count > 0 || run->args_json.length > 0)) {
     status = kiln__fail(err, KILN_EINVAL, NULL, "params and args: only a function has them");
   } else {

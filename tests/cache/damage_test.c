@@ -306,6 +306,39 @@ START_TEST(verify_finds_all_damage) {
 }
 END_TEST
 
+/* A page that is SQLite's own: nothing of its rows can be named, and what helps is said. */
+START_TEST(damaged_page_of_the_database_is_told) {
+  for (uint64_t i = 0; i < 20; i++) put_numbered(store, i, 1);
+  int64_t number = sql_integer(db, "SELECT rootpage FROM sqlite_schema WHERE name='entries'");
+  int64_t size = sql_integer(db, "PRAGMA page_size");
+  sqlite3_close(db);
+  kcc_store_close(store);
+  char *file = path_in(directory, "kiln.db");
+  uint8_t *page = malloc((size_t)size);
+  ck_assert_ptr_nonnull(page);
+  memset(page, 0xff, (size_t)size);
+  int fd = open(file, O_WRONLY);
+  ck_assert_int_ge(fd, 0);
+  ck_assert_int_eq(pwrite(fd, page, (size_t)size, (number - 1) * size), size);
+  close(fd);
+  free(page);
+  free(file);
+  must(kcc_store_open(directory, NULL, &store, &err));
+  db = open_database(directory);
+  int many = 100;
+  kcc_verify_result result;
+  must(kcc_store_verify(store, note_damage, &many, &result, &err));
+  ck_assert(!result.database_ok);
+  ck_assert_uint_ge(result.damaged, 20);
+  ck_assert_int_eq(many, 100);
+  kcc_digest third = digest_of_number(3);
+  kcc_entry entry;
+  ck_assert_int_eq(kcc_store_get(store, &third, NULL, &entry, &err), KCC_ECORRUPT);
+  ck_assert_ptr_nonnull(strstr(err.message, "kiln.db"));
+  ck_assert_ptr_nonnull(strstr(err.message, "move the file and its -wal and -shm away"));
+}
+END_TEST
+
 START_TEST(verify_stops_where_told) {
   for (uint64_t i = 0; i < 20; i++) put_numbered(store, i, 1);
   run_sql(db, "UPDATE blobs SET bytes=x'00'");
@@ -528,6 +561,7 @@ int main(void) {
   tcase_add_test(flips, quarantine_is_bounded_in_rows);
   tcase_add_test(flips, quarantine_is_bounded_in_bytes);
   tcase_add_test(flips, verify_finds_all_damage);
+  tcase_add_test(flips, damaged_page_of_the_database_is_told);
   tcase_add_test(flips, verify_stops_where_told);
   tcase_add_test(flips, list_leaves_damaged_metadata_out);
   tcase_add_test(flips, read_only_store_counts_and_changes_nothing);

@@ -4,10 +4,13 @@
  * of others. Each has its own status, and the store works again when the trouble is over.
  */
 #include <check.h>
+#include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -272,6 +275,45 @@ START_TEST(file_size_limit_is_a_full_disk) {
 }
 END_TEST
 
+/* A put is refused while there is room yet for what makes room again. */
+START_TEST(nearly_full_disk_is_full_and_can_be_tidied) {
+  char *disk = path_in(directory, "disk");
+  ck_assert_int_eq(mkdir(disk, 0700), 0);
+  if (unshare(CLONE_NEWNS) != 0 ||
+      mount("none", "/", NULL, MS_REC | MS_PRIVATE, /* data= */ NULL) != 0 ||
+      mount("none", disk, "tmpfs", 0, "size=24m,mode=0700") != 0) {
+    printf(
+        "nearly_full_disk_is_full_and_can_be_tidied: skipped: no file system can be mounted: "
+        "%s\n",
+        strerror(errno));
+    free(disk);
+    return;
+  }
+  must(kcc_store_open(disk, NULL, &store, &err));
+  uint64_t entries = fill();
+  ck_assert_uint_gt(entries, 5);
+  ck_assert_int_eq(err.os_code, ENOSPC);
+  ck_assert_ptr_nonnull(strstr(err.message, "disk full: "));
+  ck_assert_ptr_nonnull(strstr(err.message, " bytes free, "));
+  ck_assert_ptr_nonnull(strstr(err.message, " needed"));
+  for (int i = 0; i < 1000; i++) {
+    ck_assert_int_eq(try_put_numbered(store, entries + 1, 1, &err), KCC_EFULL);
+  }
+  expect_usable(entries);
+  kcc_store_close(store);
+  must(kcc_store_open(disk, NULL, &store, &err));
+  expect_usable(entries);
+  for (uint64_t i = 0; i < entries; i++) {
+    kcc_digest key = digest_of_number(i);
+    must(kcc_store_remove(store, &key, &err));
+  }
+  kcc_store_close(store);
+  store = NULL;
+  ck_assert_int_eq(umount2(disk, MNT_DETACH), 0);
+  free(disk);
+}
+END_TEST
+
 START_TEST(new_store_on_a_full_disk) {
   struct rlimit limit = {6000, RLIM_INFINITY};
   ck_assert_ptr_ne(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
@@ -376,6 +418,7 @@ int main(void) {
   tcase_add_test(all, directory_that_cannot_be_made);
   tcase_add_test(all, database_that_may_not_grow_is_full);
   tcase_add_test(all, file_size_limit_is_a_full_disk);
+  tcase_add_test(all, nearly_full_disk_is_full_and_can_be_tidied);
   tcase_add_test(all, new_store_on_a_full_disk);
   tcase_add_test(all, lock_of_another_is_waited_for_and_then_busy);
   tcase_add_test(all, lock_that_is_let_go_in_time_is_no_error);

@@ -4,10 +4,15 @@
  * behind, what official Node makes of it.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cache/kcc.h"
@@ -244,6 +249,130 @@ static void write_big(const char *name, const char *last_line) {
   write_file(name, big_script);
 }
 
+/* ---- a store in trouble --------------------------------------------------------------- */
+
+/* No file may grow beyond 40,000 bytes, SQLite's log among them: to the store that is a full disk.
+ */
+START_TEST(precompile_into_a_full_store_fails) {
+  write_file("first.js", "1");
+  outcome result = KILN("precompile", "--store", "store", "first.js");
+  expect_status(&result, 0);
+  ck_assert(!says(result.err, "not stored"));
+  outcome_free(&result);
+  char name[32], text[32];
+  for (int i = 0; i < 20; i++) {
+    (void)snprintf(name, sizeof(name), "src/%d.js", i);
+    (void)snprintf(text, sizeof(text), "var a = %d;", i);
+    write_file(name, text);
+  }
+  struct rlimit limit, small = {40000, RLIM_INFINITY};
+  ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  small.rlim_max = limit.rlim_max;
+  ck_assert_ptr_ne(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+  ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+  result = KILN("precompile", "--json", "--store", "store", "--out", "out", "src");
+  outcome plain = KILN("precompile", "--store", "store", "src");
+  ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  expect_status(&result, 1);
+  json_t *report = parse(result.out), *summary = json_object_get(report, "summary");
+  long long not_stored = number_of(summary, "notStored");
+  ck_assert_int_gt(not_stored, 0);
+  ck_assert_int_eq(number_of(summary, "failed"), 0);
+  json_decref(report);
+  char said[64];
+  (void)snprintf(said, sizeof(said), "the store did not take %lld of 20 files", not_stored);
+  ck_assert(says(result.err, said));
+  const char *reason = strstr(result.err, "kiln.db': ");
+  ck_assert_ptr_nonnull(reason);
+  ck_assert_ptr_null(strstr(reason + 1, "kiln.db': ")); /* once */
+  outcome_free(&result);
+  ck_assert_int_eq(access("out/0.js.cache", F_OK), 0);
+  ck_assert_int_eq(access("out/manifest.json", F_OK), 0);
+  expect_status(&plain, 1);
+  ck_assert(says(plain.err, " not stored: "));
+  outcome_free(&plain);
+  result = KILN("precompile", "--store", "store", "src");
+  expect_status(&result, 0);
+  outcome_free(&result);
+}
+END_TEST
+
+#define PAGE_BYTES 8192
+
+/* Spoils all pages but the first, which has the schema. */
+static void spoil_database(const char *path) {
+  struct stat status;
+  int fd = open(path, O_WRONLY);
+  ck_assert_int_ge(fd, 0);
+  ck_assert_int_eq(fstat(fd, &status), 0);
+  for (off_t at = PAGE_BYTES; at < status.st_size; at += 512) {
+    char bytes[512];
+    memset(bytes, 0xff, sizeof(bytes));
+    ck_assert_int_eq(pwrite(fd, bytes, sizeof(bytes), at), (ssize_t)sizeof(bytes));
+  }
+  ck_assert_int_eq(close(fd), 0);
+}
+
+START_TEST(damaged_database_is_to_be_moved_away) {
+  write_file("a.js", "1");
+  outcome result = KILN("precompile", "--quiet", "--store", "store", "a.js");
+  expect_status(&result, 0);
+  outcome_free(&result);
+  spoil_database("store/kiln.db");
+  result = KILN("cache", "verify", "--store", "store");
+  expect_status(&result, 1);
+  ck_assert(says(result.out, "database damaged\n"));
+  ck_assert(says(result.err, "database 'store/kiln.db': damaged; move it"));
+  ck_assert(!says(result.err, "source '0000"));
+  outcome_free(&result);
+  result = KILN("precompile", "--store", "store", "a.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "1 not stored"));
+  ck_assert(says(result.err, "move the file and its -wal and -shm away"));
+  outcome_free(&result);
+  ck_assert_int_eq(rename("store/kiln.db", "broken.db"), 0);
+  (void)unlink("store/kiln.db-wal");
+  (void)unlink("store/kiln.db-shm");
+  result = KILN("precompile", "--store", "store", "a.js");
+  expect_status(&result, 0);
+  outcome_free(&result);
+  result = KILN("cache", "verify", "--store", "store");
+  expect_status(&result, 0);
+  outcome_free(&result);
+}
+END_TEST
+
+/* Sizes of 0 that are none, and sources without a name. */
+START_TEST(odd_files_are_read_or_refused) {
+  outcome result = KILN("precompile", "--store", "store", "/proc/self/mem");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "/proc/self/mem: "));
+  outcome_free(&result);
+  /* It has text, though its size is 0: were that believed, nothing would be compiled. */
+  result = KILN("precompile", "--store", "store", "--kind", "script", "/proc/version");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "SyntaxError"));
+  outcome_free(&result);
+  write_file("empty.js", "");
+  result = KILN("precompile", "--store", "store", "empty.js");
+  expect_status(&result, 0);
+  outcome_free(&result);
+  result =
+      run_program("/bin/sh",
+                  (const char *const[]){"-c", "echo 'console.log(1 + 6)' | \"$0\" run /dev/stdin",
+                                        KILN_TEST_CLI, NULL},
+                  (const char *const[]){NULL});
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "7\n");
+  outcome_free(&result);
+  ck_assert_int_eq(mkfifo("fifo.js", 0600), 0);
+  result = KILN("run", "fifo.js");
+  expect_status(&result, 1);
+  ck_assert_str_eq(result.err, "kiln run: 'fifo.js': not a regular file\n");
+  outcome_free(&result);
+}
+END_TEST
+
 /* ---- run ----------------------------------------------------------------------------- */
 
 START_TEST(run_prints_and_fails_as_a_program_does) {
@@ -277,6 +406,29 @@ START_TEST(run_prints_and_fails_as_a_program_does) {
   result = KILN("run", "none.js");
   expect_status(&result, 1);
   ck_assert_str_eq(result.err, "kiln run: 'none.js': No such file or directory\n");
+  outcome_free(&result);
+}
+END_TEST
+
+/* V8 cannot stop its own loops. */
+START_TEST(run_ends_native_loops) {
+  static const char *const names[] = {"native.js", "native.mjs", "native.cjs"};
+  for (size_t i = 0; i < 3; i++) {
+    struct timespec begin, end;
+    write_file(names[i], "console.log('on'); [].indexOf.call({length: 2 ** 53 - 1}, 1);");
+    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
+    outcome result = KILN("run", "--timeout", "200", names[i]);
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    expect_status(&result, 1);
+    ck_assert_str_eq(result.out, "on\n");
+    ck_assert(says(result.err, "Script execution timed out after 200ms"));
+    ck_assert_int_lt(end.tv_sec - begin.tv_sec, 3);
+    outcome_free(&result);
+  }
+  write_file("quick.js", "console.log('done')");
+  outcome result = KILN("run", "--timeout", "4294967295", "quick.js");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "done\n");
   outcome_free(&result);
 }
 END_TEST
@@ -374,6 +526,10 @@ int main(void) {
   tcase_add_test(tcase, precompile_tells_failures);
   tcase_add_test(tcase, precompile_out_is_for_node);
   tcase_add_test(tcase, precompile_modes_and_functions);
+  tcase_add_test(tcase, precompile_into_a_full_store_fails);
+  tcase_add_test(tcase, damaged_database_is_to_be_moved_away);
+  tcase_add_test(tcase, odd_files_are_read_or_refused);
+  tcase_add_test(tcase, run_ends_native_loops);
   tcase_add_test(tcase, run_prints_and_fails_as_a_program_does);
   tcase_add_test(tcase, run_knows_the_kinds);
   tcase_add_test(tcase, run_keeps_and_uses_caches);

@@ -138,6 +138,22 @@ START_TEST(run_by_key) {
 }
 END_TEST
 
+START_TEST(run_an_empty_source_by_key) {
+  kiln_bytes *source = bytes_from("");
+  kiln_request bake = bake_of(source);
+  answer baked, one;
+  ask(k, &bake, &baked);
+  ck_assert_int_eq(baked.outcome, KILN_OUTCOME_OK);
+  kiln_request request = {.op = KILN_RUN, .key = kiln_span_from(baked.key)};
+  ask(k, &request, &one);
+  ck_assert_int_eq(one.status, KILN_OK);
+  ck_assert_int_eq(one.outcome, KILN_OUTCOME_OK);
+  answer_release(&one);
+  answer_release(&baked);
+  kiln_bytes_unref(source);
+}
+END_TEST
+
 START_TEST(run_a_function_by_key) {
   kiln_bytes *source = bytes_from("return a * 2;");
   kiln_span params[] = {kiln_span_from("a")};
@@ -160,7 +176,7 @@ START_TEST(run_a_function_by_key) {
   kiln_error error;
   params[0] = kiln_span_from("b");
   ck_assert_int_eq(kiln_submit(k, &request, take_answer, &one, &error), KILN_EINVAL);
-  ck_assert_ptr_nonnull(strstr(error.message, "other parameters"));
+  ck_assert_ptr_nonnull(strstr(error.message, "other parameters or offsets"));
   request.params_count = 0;
   ck_assert_int_eq(kiln_submit(k, &request, take_answer, &one, &error), KILN_EINVAL);
   answer_release(&baked);
@@ -346,6 +362,7 @@ int main(void) {
   tcase_add_test(tcase, run_uses_a_baked_blob);
   tcase_add_test(tcase, a_rejected_blob_is_removed);
   tcase_add_test(tcase, run_by_key);
+  tcase_add_test(tcase, run_an_empty_source_by_key);
   tcase_add_test(tcase, run_a_function_by_key);
   tcase_add_test(tcase, run_by_key_needs_the_source);
   tcase_add_test(tcase, run_tells_outcomes);

@@ -367,6 +367,7 @@ START_TEST(an_entry_that_cannot_be_stored_is_still_answered) {
     ck_assert_int_eq(one.outcome, KILN_OUTCOME_OK);
     ck_assert_int_eq(one.cache, KILN_CACHE_BYPASS);
     ck_assert_ptr_nonnull(one.blob);
+    ck_assert_ptr_nonnull(strstr(one.error.message, "kiln.db")); /* the reason, all the same */
     kiln_stats stats = get_stats(k);
     ck_assert_uint_eq(stats.bypasses, i);
     ck_assert_uint_eq(stats.jobs, i);
