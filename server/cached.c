@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "server/hot.h"
 #include "server/route.h"
@@ -61,7 +62,7 @@ static range_kind parse_range(const char *text, uint64_t size, uint64_t *ret_off
                               uint64_t *ret_length) {
   uint64_t first = 0;
   uint64_t last = 0;
-  if (strncmp(text, "bytes=", 6) != 0) return RANGE_NONE;
+  if (strncasecmp(text, "bytes=", 6) != 0) return RANGE_NONE; /* RFC 9110, 14.1 */
   text += 6;
   if (*text == '-') {
     text++;

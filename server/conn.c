@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/watch.h"
+
 #define LINGER_MAX 64
 #define LINGER_MS 2000
 #define LINGER_TICK_MS 20
@@ -36,6 +38,7 @@ struct srv_conns {
   size_t mark; /* above this many the longest idle go */
   lingering lingers[LINGER_MAX];
   size_t lingers_count;
+  srv_watch watch; /* the reaper's */
 };
 
 int64_t srv_now_ms(void) {
@@ -228,6 +231,11 @@ static void *reap(void *cls) {
     if (now_ms >= next_look_ms) {
       look_at_all(conns, now_ms);
       next_look_ms = now_ms + tick;
+    }
+    if (srv_watch_due(&conns->watch, now_ms)) {
+      pthread_mutex_unlock(&conns->lock); /* the kiln may take its time */
+      srv_watch_look(&conns->watch, conns->server, now_ms);
+      pthread_mutex_lock(&conns->lock);
     }
   }
   for (size_t i = 0; i < conns->lingers_count; i++) close(conns->lingers[i].fd);

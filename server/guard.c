@@ -6,7 +6,8 @@
  * NULs and remembers pointers. In a well-formed head these pieces tile the buffer exactly: version,
  * two NULs, name, NUL, blanks, value, two NULs, name ... up to the empty line. A bare LF, a NUL
  * inside a line and a folded line each leave a gap, which is how they can be seen although MHD
- * took them. Later versions of MHD refuse these by themselves and are not held to this layout.
+ * took them; a NUL in the target leaves one before the version. Later versions of MHD refuse these
+ * by themselves and are not held to this layout.
  */
 #include "server/guard.h"
 
@@ -116,6 +117,36 @@ static bool ends_where_it_should(srv_request *request, const head_check *head) {
   return info != NULL && head->expected + 2 == request->method + info->header_size;
 }
 
+/* ---- the target */
+
+#define SCHEME "http://"
+
+/* Where the authority of an absolute form begins; NULL: another form. */
+static const char *find_authority(const char *target) {
+  size_t length = strlen(SCHEME);
+  return strncasecmp(target, SCHEME, length) == 0 ? target + length : NULL;
+}
+
+const char *srv_guard_target(const char *uri) {
+  const char *authority = find_authority(uri);
+  const char *query = strchr(uri, '?');
+  const char *nul = strstr(uri, "%00");
+  /* Unescaped, the path would end there for everybody who looks at it. */
+  if (nul != NULL && (query == NULL || nul < query)) return "its path has a NUL byte";
+  /* Unescaped, "%2F" would end the authority early. */
+  if (authority != NULL && authority[strcspn(authority, "/?%")] == '%')
+    return "its target's host is escaped";
+  return NULL;
+}
+
+const char *srv_guard_absolute(const char *url, char ret_authority[SRV_AUTHORITY_SIZE]) {
+  const char *authority = find_authority(url);
+  if (authority == NULL) return NULL;
+  size_t length = strcspn(authority, "/");
+  snprintf(ret_authority, SRV_AUTHORITY_SIZE, "%.*s", (int)length, authority);
+  return authority[length] != '\0' ? authority + length : "/";
+}
+
 bool srv_guard_head(srv_request *request, const char *version, srv_reply *ret_refusal) {
   head_check head = {
       .headers = &request->headers,
@@ -123,7 +154,10 @@ bool srv_guard_head(srv_request *request, const char *version, srv_reply *ret_re
       .check_layout = strcmp(MHD_get_version(), LAYOUT_VERSION) == 0,
   };
   bool http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_0) == 0;
-  MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, see, &head);
+  head.fault = request->target_fault;
+  if (head.check_layout && request->target_end + 1 != version)
+    head.fault = "its target has a NUL byte";
+  if (head.fault == NULL) MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, see, &head);
   if (head.fault == NULL && !ends_where_it_should(request, &head))
     head.fault = "a header line is folded, has a NUL byte, or does not end with CR LF";
   if (head.fault == NULL && head.hosts == 0 && !http_1_0) head.fault = "no Host";

@@ -9,6 +9,15 @@
 
 #include "server/server.h"
 
+/* What is wrong with a request's target as it was sent; NULL: nothing. */
+const char *srv_guard_target(const char *uri);
+
+/* The path of a target in absolute form (RFC 9112, 3.2.2), behind its authority, which is written
+ * to ret_authority; NULL: it is not in that form. The authority is cut if it is too long for a
+ * name. */
+#define SRV_AUTHORITY_SIZE 300
+const char *srv_guard_absolute(const char *url, char ret_authority[SRV_AUTHORITY_SIZE]);
+
 /* Reads the headers into request->headers. False: *ret_refusal says why, and the connection must be
  * closed after it. */
 bool srv_guard_head(srv_request *request, const char *version, srv_reply *ret_refusal);

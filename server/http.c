@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -121,7 +122,7 @@ static bool check_body(const srv_request *request, srv_reply *ret_refusal) {
                         headers->content_type != NULL ? headers->content_type : "", types);
     return false;
   }
-  if (headers->content_encoding != NULL && strcmp(headers->content_encoding, "identity") != 0) {
+  if (headers->content_encoding != NULL && strcasecmp(headers->content_encoding, "identity") != 0) {
     *ret_refusal =
         srv_reply_error(MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "ERR_UNSUPPORTED_MEDIA_TYPE",
                         "content encoding '%.80s': not supported", headers->content_encoding);
@@ -144,16 +145,29 @@ static bool reserve_upload(srv_request *request, uint64_t bytes) {
   return atomic_fetch_add(&server->upload_bytes, bytes) + bytes <= limit;
 }
 
+static bool check_host(const srv_server *server, const char *host, srv_reply *ret_refusal) {
+  if (srv_guard_host(server, host)) return true;
+  *ret_refusal = srv_reply_error(MHD_HTTP_MISDIRECTED_REQUEST, "ERR_HOST_NOT_ALLOWED",
+                                 "host '%.80s': not a name of this service", host);
+  return false;
+}
+
+/* Host, and the host that a target in absolute form names; of this the path remains. */
+static bool check_hosts(srv_request *request, srv_reply *ret_refusal) {
+  char authority[SRV_AUTHORITY_SIZE];
+  if (!check_host(request->server, request->headers.host, ret_refusal)) return false;
+  const char *path = srv_guard_absolute(request->url, authority);
+  if (path == NULL) return true;
+  request->url = path;
+  return check_host(request->server, authority, ret_refusal);
+}
+
 /* Everything about a request that can be wrong before its body is here; false: *ret_refusal. */
 static bool check_request(srv_request *request, srv_reply *ret_refusal) {
   srv_server *server = request->server;
   const srv_headers *headers = &request->headers;
   kiln_error error = {0};
-  if (!srv_guard_host(server, headers->host)) {
-    *ret_refusal = srv_reply_error(MHD_HTTP_MISDIRECTED_REQUEST, "ERR_HOST_NOT_ALLOWED",
-                                   "host '%.80s': not a name of this service", headers->host);
-    return false;
-  }
+  if (!check_hosts(request, ret_refusal)) return false;
   if (atomic_load(&server->state) != SRV_RUNNING) {
     error.status = KILN_ECLOSING;
     *ret_refusal = srv_reply_kiln_error(&error);
@@ -248,6 +262,19 @@ static enum MHD_Result finish(srv_request *request) {
   return srv_send(request, refusal);
 }
 
+/* The log callback of MHD_OPTION_URI_LOG_CALLBACK: the one place where the target is seen as it was
+ * sent. What it returns becomes the handler's context, which must begin as NULL. */
+static void *see_target(void *cls, const char *uri, struct MHD_Connection *mhd) {
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  srv_conn *conn = info->socket_context;
+  (void)cls;
+  if (conn == NULL) return NULL;
+  conn->request.target_end = uri + strlen(uri);
+  conn->request.target_fault = srv_guard_target(uri);
+  return NULL;
+}
+
 /* MHD_AccessHandlerCallback */
 static enum MHD_Result handle(void *cls, struct MHD_Connection *mhd, const char *url,
                               const char *method, const char *version, const char *data,
@@ -321,7 +348,8 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
   server->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
                                     NULL, NULL, handle, server, MHD_OPTION_NOTIFY_COMPLETED,
                                     complete, server, MHD_OPTION_NOTIFY_CONNECTION, srv_conn_notify,
-                                    server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+                                    server, MHD_OPTION_URI_LOG_CALLBACK, see_target, server,
+                                    MHD_OPTION_ARRAY, items, MHD_OPTION_END);
   if (server->daemon != NULL) return true;
   snprintf(message, message_size, "HTTP threads: could not be started");
   return false;

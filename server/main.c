@@ -69,16 +69,20 @@ static bool wait_zero(atomic_uint *count, int64_t limit_ms, interruption until) 
   return true;
 }
 
+/* Calls into the kiln are short; it must not be freed under one, however long that takes. */
+static void close_kiln(srv_server *server) {
+  atomic_store(&server->state, SRV_CLOSED);
+  wait_zero(&server->kiln_users, INT32_MAX, WHATEVER);
+  kiln_close(server->kiln, 0);
+  server->kiln = NULL;
+}
+
 static void stop(srv_server *server) {
   srv_log("info", "stopping", "in_flight=%u", atomic_load(&server->in_flight));
   atomic_store(&server->state, SRV_STOPPING);
   srv_http_quiesce(server);
   bool drained = wait_zero(&server->in_flight, (int64_t)server->options->drain_ms, UNTIL_SIGNAL);
-  atomic_store(&server->state, SRV_CLOSED);
-  /* Calls into the kiln are short; it must not be freed under one, however long that takes. */
-  wait_zero(&server->kiln_users, INT32_MAX, WHATEVER);
-  kiln_close(server->kiln, 0);
-  server->kiln = NULL;
+  close_kiln(server);
   wait_zero(&server->in_flight, FLUSH_MS, WHATEVER);
   srv_http_stop(server);
   srv_log("info", "stopped", "drained=%s", drained ? "yes" : "no");
@@ -141,11 +145,11 @@ static int serve(srv_server *server, const char *store) {
   if (server->hot == NULL || server->conns == NULL) {
     fprintf(stderr, "kilnd: out of memory\n");
     close(listen_fd);
-    kiln_close(server->kiln, 0);
+    close_kiln(server);
   } else if (!srv_http_start(server, listen_fd, message, sizeof(message))) {
     fprintf(stderr, "kilnd: %s\n", message);
     close(listen_fd);
-    kiln_close(server->kiln, 0);
+    close_kiln(server);
   } else {
     bool told = options->port_file == NULL || write_port_file(options->port_file, port);
     if (told) {

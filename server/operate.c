@@ -10,11 +10,16 @@
  */
 #include "server/operate.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "server/request.h"
 #include "server/route.h"
+
+/* From this size on, what a JSON body took is given back to the system: it is parsed into many
+ * small pieces, which malloc() would keep for ever. */
+#define TRIM_BYTES (1 << 20)
 
 struct srv_job {
   pthread_mutex_t lock;
@@ -159,6 +164,8 @@ enum MHD_Result srv_handle_op(srv_request *request) {
   else
     started = submit(request, &parsed.kiln, &refusal);
   srv_parsed_release(&parsed);
+  bool trim = form == SRV_FORM_JSON && kiln_bytes_get(body).length > TRIM_BYTES;
   kiln_bytes_unref(body);
+  if (trim) malloc_trim(0);
   return started ? send_or_suspend(request) : srv_send(request, refusal);
 }

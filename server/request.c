@@ -395,9 +395,31 @@ static void take_pair(srv_parsed *parsed, kiln_op op, const srv_query_pair *pair
 
 /* ---- the whole */
 
+/* What SRV_JSON_VALUES_MAX limits. Text that is no JSON is counted all the same, then refused. */
+static size_t count_values(kiln_span text) {
+  size_t count = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.length; i++) {
+    char c = text.data[i];
+    if (c == '"')
+      in_string = !in_string;
+    else if (in_string)
+      i += c == '\\';
+    else
+      count += c == ',' || c == ':' || c == '[' || c == '{';
+  }
+  return count;
+}
+
 static void read_json(srv_parsed *parsed, kiln_bytes *body) {
   json_error_t error;
   kiln_span text = kiln_bytes_get(body);
+  size_t values = count_values(text);
+  if (values > SRV_JSON_VALUES_MAX) {
+    srv_fault(parsed, srv_status_http(KILN_ETOOBIG), kiln_status_code(KILN_ETOOBIG),
+              "body: %zu JSON values, limit %d", values, SRV_JSON_VALUES_MAX);
+    return;
+  }
   parsed->root = json_loadb(text.data, text.length, READ_FLAGS, &error);
   if (parsed->root == NULL)
     srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_JSON", "body: line %d, column %d: %.160s",
@@ -498,19 +520,30 @@ void srv_parsed_release(srv_parsed *parsed) {
 
 /* ---- Content-Type */
 
-static bool charset_is_utf8(const char *parameters) {
-  const char *at = parameters + strspn(parameters, " \t");
-  if (*at == '\0') return true;
-  if (*at++ != ';') return false;
-  at += strspn(at, " \t");
-  if (strncasecmp(at, "charset=", 8) != 0) return false;
-  at += 8;
-  bool quoted = *at == '"';
-  if (quoted) at++;
-  if (strncasecmp(at, "utf-8", 5) != 0) return false;
-  at += 5;
-  if (quoted && *at++ != '"') return false;
-  return at[strspn(at, " \t")] == '\0';
+/* Whether the parameters are well-formed and a charset among them is UTF-8. Others mean nothing
+ * here and are passed over (RFC 2045, 5.1), and so is nothing between two semicolons (RFC
+ * 9110, 5.6.6). */
+static bool parameters_fit(const char *at) {
+  while (true) {
+    at += strspn(at, " \t");
+    if (*at == '\0') return true;
+    if (*at++ != ';') return false;
+    at += strspn(at, " \t");
+    const char *name = at;
+    size_t name_length = strcspn(name, "=;\" \t");
+    at += name_length;
+    if (name_length == 0 && *at != '=') continue;
+    if (name_length == 0 || *at++ != '=') return false;
+    bool quoted = *at == '"';
+    if (quoted) at++;
+    const char *value = at;
+    while (*at != '\0' && strchr(quoted ? "\"" : ";\" \t", *at) == NULL)
+      at += quoted && at[0] == '\\' && at[1] != '\0' ? 2 : 1;
+    size_t length = (size_t)(at - value);
+    if (quoted && *at++ != '"') return false;
+    bool charset = name_length == 7 && strncasecmp(name, "charset", 7) == 0;
+    if (charset && (length != 5 || strncasecmp(value, "utf-8", 5) != 0)) return false;
+  }
 }
 
 bool srv_parse_content_type(const char *value, srv_body_form *ret_form) {
@@ -522,8 +555,7 @@ bool srv_parse_content_type(const char *value, srv_body_form *ret_form) {
                {"application/json", SRV_FORM_JSON}};
   for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
     size_t length = strlen(types[i].type);
-    if (strncasecmp(value, types[i].type, length) != 0 || !charset_is_utf8(value + length))
-      continue;
+    if (strncasecmp(value, types[i].type, length) != 0 || !parameters_fit(value + length)) continue;
     *ret_form = types[i].form;
     return true;
   }

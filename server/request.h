@@ -29,6 +29,10 @@ typedef struct srv_parsed {
   srv_reply refusal;
 } srv_parsed;
 
+/* A parsed value costs up to two hundred times its text, so a body's limit in bytes does not hold
+ * the memory down. What begins or separates values counts: [ { , and : outside of strings. */
+#define SRV_JSON_VALUES_MAX 1000000
+
 typedef enum srv_body_form { SRV_FORM_SOURCE, SRV_FORM_JSON } srv_body_form;
 
 /* One pair of the query; value NULL where there was no '='. */

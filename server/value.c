@@ -112,7 +112,9 @@ bool srv_take_word(srv_parsed *parsed, const char *name, const json_t *value,
     return false;
   }
   for (unsigned i = 0; words[i] != NULL; i++) {
-    if (strcmp(words[i], json_string_value(value)) == 0) {
+    /* A string may have NULs inside, which strcmp() would take for its end. */
+    if (strlen(words[i]) == json_string_length(value) &&
+        strcmp(words[i], json_string_value(value)) == 0) {
       *ret_index = i;
       return true;
     }

@@ -119,6 +119,7 @@ START_TEST(ranges) {
     size_t length;
   } rows[] = {
       {"Range: bytes=0-0", NULL, 206, 0, 1},
+      {"Range: Bytes=0-0", NULL, 206, 0, 1},
       {"Range: bytes=10-19", NULL, 206, 10, 10},
       {"Range: bytes=10-99999999", NULL, 206, 10, size - 10},
       {"Range: bytes=10-99999999999999999999999", NULL, 206, 10, size - 10},

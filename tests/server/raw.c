@@ -103,6 +103,9 @@ START_TEST(smuggling_is_refused) {
        sizeof("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n" SECOND) - 1},
       {"NUL in a name", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX\0y: a\r\n\r\n" SECOND,
        sizeof("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX\0y: a\r\n\r\n" SECOND) - 1},
+      {"NUL in the path", "GET /healthz\0x HTTP/1.1\r\nHost: localhost\r\n\r\n" SECOND,
+       sizeof("GET /healthz\0x HTTP/1.1\r\nHost: localhost\r\n\r\n" SECOND) - 1},
+      {"escaped NUL in the path", "GET /healthz%00 HTTP/1.1\r\nHost: localhost\r\n\r\n" SECOND, 0},
       {"empty name", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n: a\r\n\r\n" SECOND, 0},
       {"bracket in a name", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX(y): a\r\n\r\n" SECOND,
        0},
@@ -175,6 +178,40 @@ START_TEST(good_heads_are_taken) {
   text = exchange(old, strlen(old), 5000, &closed);
   ck_assert(closed && strncmp(text, "HTTP/1.1 200 ", 13) == 0);
   free(text);
+}
+END_TEST
+
+/* A proxy's form of a target: its authority must be ours as much as Host. */
+START_TEST(absolute_targets) {
+  static const struct {
+    const char *target;
+    const char *host;
+    const char *status;
+  } rows[] = {
+      {"http://127.0.0.1:8888/healthz", "localhost", "HTTP/1.1 200 "},
+      {"HTTP://LOCALHOST/v1/stats?x", "localhost", "HTTP/1.1 200 "},
+      {"http://localhost", "localhost", "HTTP/1.1 404 "},
+      {"http://evil.example/healthz", "localhost", "HTTP/1.1 421 "},
+      {"http://localhost@evil.example/healthz", "localhost", "HTTP/1.1 421 "},
+      {"http://evil.example@localhost/healthz", "localhost", "HTTP/1.1 421 "},
+      {"http://localhost/healthz", "evil.example", "HTTP/1.1 421 "},
+      {"http:///healthz", "localhost", "HTTP/1.1 421 "},
+      {"http://localhost%2Fhealthz/", "localhost", "HTTP/1.1 400 "},
+      {"http://localhost/healthz%00", "localhost", "HTTP/1.1 400 "},
+      {"https://localhost/healthz", "localhost", "HTTP/1.1 404 "},
+  };
+  for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    char head[256];
+    snprintf(head, sizeof(head), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", rows[i].target,
+             rows[i].host);
+    int fd = raw_connect(&server);
+    raw_text(fd, head);
+    char *text = raw_read_answer(fd, 5000);
+    ck_assert_msg(strncmp(text, rows[i].status, strlen(rows[i].status)) == 0, "%s: %s",
+                  rows[i].target, text);
+    free(text);
+    close(fd);
+  }
 }
 END_TEST
 
@@ -402,6 +439,7 @@ int main(int argc, char **argv) {
   tcase_add_test(patient, smuggling_is_refused);
   tcase_add_test(patient, malformed_is_refused);
   tcase_add_test(patient, good_heads_are_taken);
+  tcase_add_test(patient, absolute_targets);
   tcase_add_test(patient, pipelines);
   tcase_add_test(patient, expect_continue);
   tcase_add_test(patient, head_too_long);

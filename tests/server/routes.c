@@ -292,6 +292,16 @@ START_TEST(refusals) {
        400,
        "ERR_INVALID_ARG_VALUE",
        "'module'"},
+      {{.path = "/v1/run?kind=module%00", .body = "1", .type = JS},
+       400,
+       "ERR_INVALID_ARG_VALUE",
+       "'module'"},
+      {{.path = "/v1/run", .body = "{\"source\":\"1\",\"kind\":\"script\\u0000z\"}", .type = JSON},
+       400,
+       "ERR_INVALID_ARG_VALUE",
+       "'script'"},
+      {{.path = "/healthz%00x"}, 400, "ERR_MALFORMED_REQUEST", "NUL"},
+      {{.path = "/v1/cachedData/" ABSENT_KEY "%00"}, 400, "ERR_MALFORMED_REQUEST", "NUL"},
       {{.path = "/v1/run?engine=node-99", .body = "1", .type = JS},
        400,
        "ERR_INVALID_ARG_VALUE",
@@ -418,6 +428,21 @@ START_TEST(keep_alive) {
 }
 END_TEST
 
+/* Tokens of no case, parameters that mean nothing here. */
+START_TEST(lenient_headers) {
+  static const char *const types[] = {"text/javascript;", "text/javascript; charset=utf-8; x=y"};
+  for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+    http_answer answer = kilnd_ask(&server, (http_ask){.path = "/v1/run",
+                                                       .type = types[i],
+                                                       .body = "42",
+                                                       .headers = {"Content-Encoding: Identity"}});
+    ck_assert_msg(answer.status == 200, "%s: %s", types[i], answer.body);
+    answer_expect(&answer, "result", "42");
+    answer_release(&answer);
+  }
+}
+END_TEST
+
 START_TEST(empty_source) {
   http_answer answer = kilnd_ask(&server, (http_ask){.path = "/v1/run", .type = JS, .body = ""});
   ck_assert_int_eq(answer.status, 200);
@@ -517,6 +542,7 @@ int main(int argc, char **argv) {
   tcase_add_test(all, run_by_key);
   tcase_add_test(all, refusals);
   tcase_add_test(all, too_large);
+  tcase_add_test(all, lenient_headers);
   tcase_add_test(all, keep_alive);
   tcase_add_test(all, empty_source);
   tcase_add_test(all, help_and_manual);

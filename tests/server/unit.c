@@ -12,6 +12,7 @@
 #include "server/options.h"
 #include "server/request.h"
 #include "server/route.h"
+#include "server/watch.h"
 
 static char *written(const char *data, size_t length) {
   char *text = NULL;
@@ -212,6 +213,7 @@ START_TEST(requests_refused) {
       "{\"source\":\"1\",\"key\":\"00\"}",
       "{\"key\":\"00\"}",
       "{\"source\":\"1\",\"kind\":\"Script\"}",
+      "{\"source\":\"1\",\"kind\":\"script\\u0000zz\"}",
       "{\"source\":\"1\",\"globals\":{\"a\":1e999}}",
   };
   static const char *const measure[] = {
@@ -260,6 +262,38 @@ START_TEST(requests_many) {
   fclose(out);
   ck_assert(!parses(KILN_RUN, text));
   free(text);
+}
+END_TEST
+
+/* {"source":"<`text`>","globals":{"a":[<`values` times 1>]}}: its brackets, commas and colons are
+ * 6 + `values`. */
+static char *many_values(const char *text, size_t values) {
+  char *json = NULL;
+  size_t length = 0;
+  FILE *out = open_memstream(&json, &length);
+  fprintf(out, "{\"source\":\"%s\",\"globals\":{\"a\":[1", text);
+  for (size_t i = 1; i < values; i++) fputs(",1", out);
+  fputs("]}}", out);
+  fclose(out);
+  return json;
+}
+
+/* The number of values is limited before any of them is parsed; what strings hold is no value. */
+START_TEST(requests_of_many_values) {
+  enum { AROUND = 6 };
+  char *most = many_values("a,b:[{\\\",,\\\\", SRV_JSON_VALUES_MAX - AROUND);
+  ck_assert(parses(KILN_RUN, most));
+  free(most);
+  char *more = many_values("", SRV_JSON_VALUES_MAX - AROUND + 1);
+  srv_parsed parsed;
+  kiln_bytes *body = kiln_bytes_new(more, strlen(more));
+  ck_assert(!srv_parse(KILN_RUN, SRV_FORM_JSON, body, NULL, 0, &parsed));
+  ck_assert_uint_eq(parsed.refusal.status, 413);
+  ck_assert_ptr_null(parsed.root);
+  srv_reply_release(&parsed.refusal);
+  srv_parsed_release(&parsed);
+  kiln_bytes_unref(body);
+  free(more);
 }
 END_TEST
 
@@ -326,7 +360,19 @@ START_TEST(content_types) {
       {"application/json ; charset=utf-8 ", SRV_FORM_JSON},
       {"text/javascript; charset=latin1", -1},
       {"text/javascript; charset=utf-88", -1},
-      {"text/javascript; version=1", -1},
+      {"text/javascript;", SRV_FORM_SOURCE},
+      {"text/javascript; ; charset=utf-8;", SRV_FORM_SOURCE},
+      {"text/javascript; version=1", SRV_FORM_SOURCE},
+      {"text/javascript; charset=utf-8; x=y", SRV_FORM_SOURCE},
+      {"application/json; x=\"; charset=latin1\\\"\"; Charset=\"UTF-8\"", SRV_FORM_JSON},
+      {"text/javascript; x=y; charset=latin1", -1},
+      {"text/javascript; charset=utf-8; charset=latin1", -1},
+      {"text/javascript; charset=", -1},
+      {"text/javascript; charset", -1},
+      {"text/javascript; =utf-8", -1},
+      {"text/javascript; x=\"y", -1},
+      {"text/javascript; x=\"y\"z", -1},
+      {"text/javascript; x=\"\\", -1},
       {"text/javascriptx", -1},
       {"text/plain", -1},
       {"application/x-www-form-urlencoded", -1},
@@ -360,6 +406,31 @@ START_TEST(hosts) {
 }
 END_TEST
 
+START_TEST(targets) {
+  static const char *const good[] = {"/healthz", "/v1/run?filename=a%00", "*",
+                                     "http://localhost/%41", "http://localhost"};
+  static const char *const bad[] = {"/healthz%00", "/%00?a", "/v1/cachedData/00%00",
+                                    "http://localhost%2Fhealthz/x", "http://localhost/%00"};
+  static const char *const absolute[][3] = {
+      {"http://localhost:80/healthz", "localhost:80", "/healthz"},
+      {"HTTP://[::1]", "[::1]", "/"},
+      {"http:///healthz", "", "/healthz"},
+  };
+  char authority[SRV_AUTHORITY_SIZE];
+  for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+    ck_assert_msg(srv_guard_target(good[i]) == NULL, "%s", good[i]);
+  for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+    ck_assert_msg(srv_guard_target(bad[i]) != NULL, "%s", bad[i]);
+  for (size_t i = 0; i < sizeof(absolute) / sizeof(absolute[0]); i++) {
+    const char *path = srv_guard_absolute(absolute[i][0], authority);
+    ck_assert_pstr_eq(path, absolute[i][2]);
+    ck_assert_str_eq(authority, absolute[i][1]);
+  }
+  ck_assert_ptr_null(srv_guard_absolute("/http://localhost/", authority));
+  ck_assert_ptr_null(srv_guard_absolute("https://localhost/", authority));
+}
+END_TEST
+
 START_TEST(routes) {
   srv_reply refusal = {0};
   ck_assert_ptr_nonnull(srv_route_find("/v1/run", "POST", &refusal));
@@ -380,6 +451,24 @@ START_TEST(routes) {
     ck_assert_uint_eq(refusal.status, 404);
     srv_reply_release(&refusal);
   }
+}
+END_TEST
+
+/* New errors of the store are told once, and not twice in a minute. */
+START_TEST(store_errors_told) {
+  srv_watch watch = {0};
+  uint64_t fresh = 0;
+  ck_assert(srv_watch_due(&watch, 1000));
+  ck_assert(!srv_watch_due(&watch, 10999));
+  ck_assert(srv_watch_due(&watch, 11000));
+  ck_assert(!srv_watch_errors(&watch, 1000, 0, &fresh));
+  ck_assert(srv_watch_errors(&watch, 2000, 3, &fresh));
+  ck_assert_uint_eq(fresh, 3);
+  ck_assert(!srv_watch_errors(&watch, 61999, 9, &fresh));
+  ck_assert(!srv_watch_errors(&watch, 62000, 0, &fresh));
+  ck_assert(srv_watch_errors(&watch, 62000, 9, &fresh));
+  ck_assert_uint_eq(fresh, 6);
+  ck_assert(!srv_watch_errors(&watch, 200000, 9, &fresh));
 }
 END_TEST
 
@@ -404,11 +493,14 @@ int main(void) {
   tcase_add_test(all, requests_refused);
   tcase_add_test(all, requests_deep);
   tcase_add_test(all, requests_many);
+  tcase_add_test(all, requests_of_many_values);
   tcase_add_test(all, queries_taken);
   tcase_add_test(all, queries_refused);
   tcase_add_test(all, content_types);
   tcase_add_test(all, hosts);
+  tcase_add_test(all, targets);
   tcase_add_test(all, routes);
+  tcase_add_test(all, store_errors_told);
   tcase_add_test(all, statuses);
   suite_add_tcase(suite, all);
   SRunner *runner = srunner_create(suite);
