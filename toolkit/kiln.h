@@ -234,8 +234,8 @@ typedef struct kiln_times {
  */
 typedef struct kiln_response {
   kiln_status status; /* not KILN_OK: `error` says why, nothing else is set */
-  kiln_error
-      error; /* also with KILN_OK and KILN_CACHE_BYPASS: its message may say why the store failed */
+  /* Also with KILN_OK and KILN_CACHE_BYPASS: its message may say why the store failed. */
+  kiln_error error;
   kiln_outcome outcome; /* not OK: the exception below says what the script did */
   kiln_op op;
   /* the exception */
