@@ -324,6 +324,16 @@ static void complete(void *cls, struct MHD_Connection *mhd, void **context,
 
 /* ---- the daemon */
 
+/* While we stop, newcomers are closed as they come. MHD_quiesce_daemon() would have the kernel
+ * refuse them, but 0.9.75 takes the listening socket off its threads' epoll sets without a lock,
+ * and ends the process if a thread that has just woken was quicker. */
+static enum MHD_Result admit(void *cls, const struct sockaddr *address, socklen_t length) {
+  const srv_server *server = cls;
+  (void)address;
+  (void)length;
+  return atomic_load(&server->quiesced) ? MHD_NO : MHD_YES;
+}
+
 /* MHD calls this where its own state is broken; it must not return. */
 static void panic(void *cls, const char *file, unsigned line, const char *reason) {
   (void)cls;
@@ -346,7 +356,7 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
       {MHD_OPTION_END, 0, NULL},
   };
   server->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
-                                    NULL, NULL, handle, server, MHD_OPTION_NOTIFY_COMPLETED,
+                                    admit, server, handle, server, MHD_OPTION_NOTIFY_COMPLETED,
                                     complete, server, MHD_OPTION_NOTIFY_CONNECTION, srv_conn_notify,
                                     server, MHD_OPTION_URI_LOG_CALLBACK, see_target, server,
                                     MHD_OPTION_ARRAY, items, MHD_OPTION_END);
@@ -356,14 +366,11 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
 }
 
 void srv_http_quiesce(srv_server *server) {
-  server->quiesced_fd = MHD_quiesce_daemon(server->daemon);
-  /* The kernel refuses connections from here on; the descriptor stays until no thread has it. */
-  if (server->quiesced_fd >= 0) shutdown(server->quiesced_fd, SHUT_RD);
+  atomic_store(&server->quiesced, true);
 }
 
 void srv_http_stop(srv_server *server) {
   if (server->daemon == NULL) return;
   MHD_stop_daemon(server->daemon);
   server->daemon = NULL;
-  if (server->quiesced_fd >= 0) close(server->quiesced_fd);
 }

@@ -193,7 +193,7 @@ int main(int argc, char **argv) {
       return EXIT_USAGE;
     }
   }
-  srv_server server = {.options = &options, .started_ms = srv_now_ms(), .quiesced_fd = -1};
+  srv_server server = {.options = &options, .started_ms = srv_now_ms()};
   int status = serve(&server, options.store != NULL ? options.store : place);
   free(place);
   return status;

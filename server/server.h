@@ -84,7 +84,7 @@ struct srv_server {
   srv_hot *hot;
   struct MHD_Daemon *daemon;
   bool loopback;
-  int quiesced_fd; /* the listening socket once MHD has given it back, else -1 */
+  atomic_bool quiesced; /* newcomers are turned away */
   int64_t started_ms;
   atomic_int state;
   atomic_uint in_flight;         /* requests begun and not yet answered to the last byte */

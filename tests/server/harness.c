@@ -115,7 +115,13 @@ int kilnd_wait(kilnd *server) {
 
 int kilnd_stop(kilnd *server) {
   ck_assert_int_eq(kill(server->pid, SIGTERM), 0);
-  return kilnd_wait(server);
+  int status = kilnd_wait(server);
+  if (status != 0) {
+    char *log = kilnd_copy_log(server);
+    fprintf(stderr, "kilnd ended with %d; log: %s\n", status, log);
+    free(log);
+  }
+  return status;
 }
 
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
