@@ -13,47 +13,8 @@
 
 #include "cache/schema.h"
 #include "cache/store.h"
+#include "tests/cache/place.h"
 #include "tests/cache/support.h"
-
-#define NOBODY 65534
-
-static char *directory;
-static char *file;
-static kcc_store *store;
-static kcc_error err;
-
-static void make_place(void) {
-  directory = make_directory();
-  file = path_in(directory, "kiln.db");
-  store = NULL;
-}
-
-static void remove_place(void) {
-  kcc_store_close(store);
-  free(file);
-  remove_directory(directory);
-}
-
-static kcc_status open_it(void) {
-  memset(&err, 0, sizeof(err));
-  return kcc_store_open(directory, NULL, &store, &err);
-}
-
-static kcc_status open_read_only(void) {
-  kcc_store_options options = KCC_STORE_OPTIONS_INIT;
-  options.read_only = true;
-  memset(&err, 0, sizeof(err));
-  return kcc_store_open(directory, &options, &store, &err);
-}
-
-/* The status, a message with the file's name, and no store. */
-static void expect_refusal(kcc_status status, kcc_status expected, const char *part) {
-  ck_assert_int_eq(status, expected);
-  ck_assert_int_eq(err.status, expected);
-  ck_assert_ptr_null(store);
-  ck_assert_msg(strstr(err.message, part) != NULL, "'%s' is not in '%s'", part, err.message);
-  ck_assert_ptr_null(strchr(err.message, '\n'));
-}
 
 static void write_file(const void *bytes, size_t length) {
   int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
