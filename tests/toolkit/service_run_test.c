@@ -24,11 +24,6 @@ static void teardown(void) {
   remove_folder(folder);
 }
 
-static kiln_request bake_of(kiln_bytes *source) {
-  return (kiln_request){
-      .op = KILN_CREATE_CACHED_DATA, .source = source, .filename = kiln_span_from("a.js")};
-}
-
 static kiln_request run_of(kiln_bytes *source) {
   return (kiln_request){.op = KILN_RUN, .source = source, .filename = kiln_span_from("a.js")};
 }

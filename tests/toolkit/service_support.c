@@ -136,3 +136,8 @@ kiln_bytes *big_source(int value) {
   ck_assert_ptr_nonnull(bytes);
   return bytes;
 }
+
+kiln_request bake_of(kiln_bytes *source) {
+  return (kiln_request){
+      .op = KILN_CREATE_CACHED_DATA, .source = source, .filename = kiln_span_from("a.js")};
+}

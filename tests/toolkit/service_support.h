@@ -57,5 +57,7 @@ kiln_stats get_stats(kiln *k);
 kiln_bytes *bytes_from(const char *text);
 /* A script of more than KILN_RUN_CACHE_MIN bytes whose value is `value`. */
 kiln_bytes *big_source(int value);
+/* A request for cached data of `source` as "a.js". */
+kiln_request bake_of(kiln_bytes *source);
 
 #endif

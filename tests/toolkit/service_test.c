@@ -26,11 +26,6 @@ static void teardown(void) {
   remove_folder(folder);
 }
 
-static kiln_request bake_of(kiln_bytes *source) {
-  return (kiln_request){
-      .op = KILN_CREATE_CACHED_DATA, .source = source, .filename = kiln_span_from("a.js")};
-}
-
 /* ---- hits and misses ----------------------------------------------------------------- */
 
 START_TEST(second_time_is_a_hit_without_a_job) {
