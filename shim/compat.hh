@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * compat.hh: every difference between the V8 versions the shim compiles against (10.2, 11.3, 12.4,
- * 13.6 and 14.6: Node 18, 20, 22, 24 and 26), and nothing else. Other files of the shim ask for no
- * version; whoever needs something that differs adds a wrapper here.
+ * 13.6 and 14.6: Node 18, 20, 22, 24 and 26), and nothing else; those about modules stand in
+ * compat_module.hh. Other files of the shim ask for no version; whoever needs something that
+ * differs adds a wrapper here.
  *
  * V8's own headers come in through this file, because they do not pass our warning flags.
  */
@@ -34,16 +35,18 @@
 
 namespace kv8::compat {
 
-/* ScriptOrigin takes an isolate first up to 11.x, and may from 12.0 on do without. */
+/* ScriptOrigin takes an isolate first up to 11.x, and may from 12.0 on do without. Empty
+ * host-defined options are V8's one constant. */
 inline v8::ScriptOrigin MakeOrigin(v8::Isolate *isolate, v8::Local<v8::Value> resource_name,
-                                   int line_offset, int column_offset, bool is_module) {
+                                   int line_offset, int column_offset, bool is_module,
+                                   v8::Local<v8::Data> options = v8::Local<v8::Data>()) {
 #if KV8_V8(12, 0)
   (void)isolate;
   return v8::ScriptOrigin(resource_name, line_offset, column_offset, false, -1,
-                          v8::Local<v8::Value>(), false, false, is_module);
+                          v8::Local<v8::Value>(), false, false, is_module, options);
 #else
   return v8::ScriptOrigin(isolate, resource_name, line_offset, column_offset, false, -1,
-                          v8::Local<v8::Value>(), false, false, is_module);
+                          v8::Local<v8::Value>(), false, false, is_module, options);
 #endif
 }
 
@@ -68,8 +71,11 @@ inline size_t WriteUtf8(v8::Isolate *isolate, v8::Local<v8::String> text, char *
 #endif
 }
 
-/* Slots below 32 are Node's when a node binary is the host. */
-constexpr int kEmbedderSlot = 48;
+/* Slots of a context; below 32 they are Node's when a node binary is the host. */
+constexpr int kEmbedderSlot = 48; /* the state; 49 to 51 are intrinsics */
+constexpr int kHooksSlot = 52;    /* the context's own hooks */
+constexpr int kAnchorSlot = 53;
+constexpr int kContextifiedSlot = 54; /* the object */
 
 inline void SetEmbedderPointer(v8::Local<v8::Context> context, void *pointer) {
 #if KV8_V8(14, 0)
@@ -90,6 +96,11 @@ inline void *GetEmbedderPointer(v8::Local<v8::Context> context) {
   return context->GetAlignedPointerFromEmbedderData(kEmbedderSlot);
 #endif
 }
+
+/* More of a context's embedder data: functions that belong to it (object.cc). */
+constexpr int kGetPrototypeSlot = kEmbedderSlot + 1;
+constexpr int kSetPrototypeSlot = kEmbedderSlot + 2;
+constexpr int kStrictSetSlot = kEmbedderSlot + 3;
 
 /* The isolate's data slot for our kv8_isolate; the low ones may be a host's. */
 constexpr uint32_t kIsolateSlot = 3;
@@ -126,15 +137,6 @@ void SetOomHandler(v8::Isolate *isolate) {
       [](const char *location, const v8::OOMDetails &) { Handler(location); });
 #else
   isolate->SetOOMErrorHandler([](const char *location, bool) { Handler(location); });
-#endif
-}
-
-/* The import assertions of old are the import attributes of today. */
-inline v8::Local<v8::FixedArray> ImportAttributes(v8::Local<v8::ModuleRequest> request) {
-#if KV8_V8(12, 0)
-  return request->GetImportAttributes();
-#else
-  return request->GetImportAssertions();
 #endif
 }
 
@@ -208,37 +210,116 @@ inline v8::Local<v8::Value> Prototype(v8::Local<v8::Object> object) {
 #endif
 }
 
-/* ---- modules -------------------------------------------------------------------------------- */
+/* Unbound scripts are v8::Data by nature, but not by declaration. */
+inline v8::Local<v8::Data> AsData(v8::Local<v8::UnboundScript> script) {
+  static_assert(sizeof(v8::Local<v8::Data>) == sizeof(v8::Local<v8::UnboundScript>));
+  v8::Local<v8::Data> data;
+  __builtin_memcpy(static_cast<void *>(&data), static_cast<const void *>(&script), sizeof data);
+  return data;
+}
 
-inline v8::Local<v8::ModuleRequest> ModuleRequestAt(v8::Local<v8::Context> context,
-                                                    v8::Local<v8::FixedArray> requests, int index) {
-#if KV8_V8(14, 0)
-  (void)context;
-  return requests->Get(index).As<v8::ModuleRequest>();
+/* Internal fields of an object that refer to anything on V8's heap, not to values only (modules and
+ * unbound scripts are none). Newer V8 take v8::Data. Up to 11 the parameter is a v8::Value, but all
+ * that happens to it is that a tagged pointer is written to a tagged slot, with a write barrier:
+ * nothing asks what it points to, unless V8 was built with V8_ENABLE_CHECKS (debug builds), which
+ * checks casts. */
+inline void SetInternalField(v8::Local<v8::Object> object, int index, v8::Local<v8::Data> data) {
+#if KV8_V8(12, 0)
+  object->SetInternalField(index, data);
 #else
-  return requests->Get(context, index).As<v8::ModuleRequest>();
+#if defined(V8_ENABLE_CHECKS)
+#error "a V8 that checks casts cannot keep v8::Data in an internal field"
+#endif
+  static_assert(sizeof(v8::Local<v8::Data>) == sizeof(v8::Local<v8::Value>));
+  v8::Local<v8::Value> value;
+  __builtin_memcpy(static_cast<void *>(&value), static_cast<const void *>(&data), sizeof value);
+  object->SetInternalField(index, value);
 #endif
 }
 
-/* CompileModule() takes no kEagerCompile. While one of these lives, it compiles eagerly all the
- * same: by a flag that 10.2 still lets be changed and reads at each compilation. Restoring it
- * restores the flag hash that cached data carries. Newer V8 freeze their flags. */
-class EagerModules {
- public:
-#if KV8_V8(11, 0)
-  static constexpr bool kSupported = false;
+inline void SetInternalPointer(v8::Local<v8::Object> object, int index, void *pointer) {
+#if KV8_V8(14, 0)
+  object->SetAlignedPointerInInternalField(index, pointer, v8::kEmbedderDataTypeTagDefault);
 #else
-  static constexpr bool kSupported = true;
-  EagerModules() {
-    v8::V8::SetFlagsFromString("--no-lazy");
-  }
-  ~EagerModules() {
-    v8::V8::SetFlagsFromString("--lazy");
-  }
-  EagerModules(const EagerModules &) = delete;
-  EagerModules &operator=(const EagerModules &) = delete;
+  object->SetAlignedPointerInInternalField(index, pointer);
 #endif
-};
+}
+
+inline void *GetInternalPointer(v8::Local<v8::Object> object, int index) {
+#if KV8_V8(14, 0)
+  return object->GetAlignedPointerFromInternalField(index, v8::kEmbedderDataTypeTagDefault);
+#else
+  return object->GetAlignedPointerFromInternalField(index);
+#endif
+}
+
+/* ---- interceptors --------------------------------------------------------------------------- */
+
+/* Answers of an interceptor: Pass() leaves the access to V8, Took() says that the return value has
+ * been set or an exception thrown, TookStore() the same of setters and definers. Up to 12.3 what
+ * counted was whether there is a return value. */
+#if KV8_V8(12, 4)
+using Intercepted = v8::Intercepted;
+using StoreInfo = v8::PropertyCallbackInfo<void>;
+inline Intercepted Pass() {
+  return v8::Intercepted::kNo;
+}
+inline Intercepted Took() {
+  return v8::Intercepted::kYes;
+}
+inline Intercepted TookStore(const StoreInfo &) {
+  return v8::Intercepted::kYes;
+}
+#else
+using Intercepted = void;
+using StoreInfo = v8::PropertyCallbackInfo<v8::Value>;
+inline void Pass() {}
+inline void Took() {}
+inline void TookStore(const StoreInfo &info) {
+  info.GetReturnValue().SetUndefined();
+}
+#endif
+
+/* The global object, or its proxy, whose interceptor is called. */
+template <class T>
+v8::Local<v8::Object> InterceptedObject(const v8::PropertyCallbackInfo<T> &info) {
+#if KV8_V8(13, 0)
+  return info.HolderV2();
+#else
+  return info.Holder();
+#endif
+}
+
+/* Whether this is the `x = 1` of a global's name rather than `globalThis.x = 1`. 14 does not say.
+ */
+inline bool IsContextualStore(const StoreInfo &info, v8::Local<v8::Object> global_proxy) {
+#if KV8_V8(14, 0)
+  (void)info;
+  (void)global_proxy;
+  return false;
+#else
+  return info.This() != global_proxy;
+#endif
+}
+
+inline v8::MaybeLocal<v8::Context> CreationContext(v8::Isolate *isolate,
+                                                   v8::Local<v8::Object> object) {
+#if KV8_V8(13, 0)
+  return object->GetCreationContext(isolate);
+#else
+  (void)isolate;
+  return object->GetCreationContext();
+#endif
+}
+
+inline bool SetPrototype(v8::Local<v8::Context> context, v8::Local<v8::Object> object,
+                         v8::Local<v8::Value> prototype) {
+#if KV8_V8(13, 6)
+  return object->SetPrototypeV2(context, prototype).FromMaybe(false);
+#else
+  return object->SetPrototype(context, prototype).FromMaybe(false);
+#endif
+}
 
 /* ---- platform ------------------------------------------------------------------------------- */
 

@@ -343,8 +343,9 @@ bool InstallAll(Entry &entry, v8::Local<v8::Object> console, std::index_sequence
 
 kv8_status InstallConsole(Entry &entry) {
   v8::Local<v8::Value> console;
+  /* The context's own, never one of the object that is contextified. */
   if (!entry.context->Global()
-           ->Get(entry.context, Literal(entry.isolate, "console"))
+           ->GetRealNamedProperty(entry.context, Literal(entry.isolate, "console"))
            .ToLocal(&console)) {
     return entry.Fail(KV8_EENGINE);
   }

@@ -53,13 +53,12 @@ std::vector<std::string> SplitFlags(std::string_view text) {
 }
 
 /* One spelling for each flag: "--", dashes instead of underscores in the name. */
-std::string NormaliseFlag(std::string flag) {
-  if (flag[0] != '-') {
-    return flag; /* the value of the flag before */
+std::string NormaliseFlag(std::string_view given) {
+  if (given[0] != '-') {
+    return std::string(given); /* the value of the flag before */
   }
-  if (flag.size() < 2 || flag[1] != '-') {
-    flag.insert(0, "-");
-  }
+  std::string flag("--");
+  flag += given.substr(given.size() < 2 || given[1] != '-' ? 1 : 2);
   size_t name_end = std::min(flag.find('='), flag.size());
   std::replace(flag.begin(), flag.begin() + static_cast<ptrdiff_t>(name_end), '_', '-');
   return flag;
@@ -201,7 +200,7 @@ kv8_status Start(Engine &engine, const kv8_engine_options &options, kv8_error *e
   const char *given = options.flags != nullptr ? options.flags : KV8_FLAGS_NODE_18;
   std::vector<std::string> flags = SplitFlags(given);
   for (std::string &flag : flags) {
-    flag = NormaliseFlag(std::move(flag));
+    flag = NormaliseFlag(flag);
   }
   kv8_status status = SetFlags(flags, err);
   if (status != KV8_OK) {

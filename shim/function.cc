@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "shim/internal.hh"
+#include "shim/source.hh"
 
 namespace kv8 {
 
@@ -155,6 +156,7 @@ kv8_status kv8_function_compile(kv8_context *context, const kv8_source *source,
     made = std::make_unique<kv8_function>(context->isolate);
     made->function.Reset(entry.isolate, function);
     made->context.Reset(entry.isolate, entry.context);
+    text.Succeed();
     return KV8_OK;
   });
   if (status == KV8_OK) {
@@ -191,7 +193,8 @@ kv8_status kv8_function_call(kv8_function *function, const kv8_value *receiver,
     return Invalid(err, "receiver or args: NULL, or of another isolate");
   }
   std::unique_ptr<kv8_value> made;
-  EnterOptions enter = {&function->context, Normalised(options).timeout_ms, true};
+  kv8_run_options run = Normalised(options);
+  EnterOptions enter = {&function->context, run.timeout_ms, true, false, run.break_on_sigint};
   kv8_status status = Enter(function->isolate, enter, err, [&](Entry &entry) {
     std::vector<v8::Local<v8::Value>> values(args_count);
     for (size_t i = 0; i < args_count; ++i) {

@@ -20,7 +20,7 @@ Child::Child(kv8_isolate *owner) noexcept : isolate(owner), next(owner->children
 }
 
 Child::~Child() {
-  if (isolate == nullptr) {
+  if (isolate == nullptr || !is_listed) {
     return;
   }
   (previous != nullptr ? previous->next : isolate->children) = next;
@@ -52,8 +52,8 @@ Entry::~Entry() {
   }
 }
 
-bool Entry::Begin(unsigned timeout_ms) noexcept {
-  begun_ = RunBegin(owner, &run_, timeout_ms);
+bool Entry::Begin(const EnterOptions &options) noexcept {
+  begun_ = RunBegin(owner, &run_, options.timeout_ms, options.sigint);
   return begun_;
 }
 
@@ -74,17 +74,44 @@ kv8_status Entry::Fail(kv8_status status) noexcept {
     return KV8_EINTERRUPTED; /* Finish() knows by whom, and describes it */
   }
   DescribeException(isolate, context, try_catch.Exception(), try_catch.Message(), status, err);
+  Keep(try_catch.Exception());
   return status;
 }
 
-void Entry::Drain() noexcept {
+kv8_status Entry::FailWith(v8::Local<v8::Value> exception, kv8_status status) noexcept {
+  DescribeException(isolate, context, exception, v8::Exception::CreateMessage(isolate, exception),
+                    status, err);
+  Keep(exception);
+  return status;
+}
+
+void Entry::Keep(v8::Local<v8::Value> exception) noexcept {
+  if (owner->kept == nullptr) {
+    return;
+  }
+  try {
+    std::unique_ptr<kv8_value> value = NewValue(owner, exception);
+    kv8_value_free(*owner->kept);
+    *owner->kept = value.release();
+    owner->kept_mark = ErrorMark(err);
+    kept_ = true;
+  } catch (const std::bad_alloc &) { /* then Finish() empties the slot */
+  }
+}
+
+void Entry::Drain(const EnterOptions &options) noexcept {
+  if (options.drain_outermost && run_.outer != nullptr) {
+    return;
+  }
   /* A run that is ending must not start more guest code. */
   if (RunEnding(&run_) != RunEnd::kNormal) {
     return;
   }
   v8::TryCatch quiet(isolate);
   ContextState *state = context.IsEmpty() ? nullptr : StateOf(context);
-  if (state != nullptr && state->drained != nullptr) {
+  /* V8 ends the process when an asynchronous module settles while a parent of it is still on the
+   * stack: such microtasks run when that evaluation is over. */
+  if (state != nullptr && state->drained != nullptr && state->evaluating == 0) {
     state->drained->PerformCheckpoint(isolate);
   }
   if (run_.outer == nullptr && RunEnding(&run_) == RunEnd::kNormal) {
@@ -92,10 +119,44 @@ void Entry::Drain() noexcept {
   }
 }
 
+uint64_t ErrorMark(const kv8_error *err) noexcept {
+  if (err == nullptr) {
+    return 0;
+  }
+  uint64_t mark = 14695981039346656037U; /* FNV-1a */
+  auto add = [&mark](const char *text) {
+    do {
+      mark = (mark ^ static_cast<unsigned char>(*text)) * 1099511628211U;
+    } while (*text++ != '\0');
+  };
+  add(err->name);
+  add(err->message);
+  add(err->code);
+  add(err->resource);
+  add(err->stack);
+  return (mark ^ static_cast<unsigned>(err->line) ^
+          (uint64_t{static_cast<unsigned>(err->column)} << 32)) |
+         1;
+}
+
 kv8_status Entry::Finish(kv8_status status) noexcept {
+  kv8_status finished = EndRun(status);
+  if (finished != KV8_OK && owner->kept != nullptr &&
+      !(kept_ && (finished == KV8_EEXCEPTION || finished == KV8_ESYNTAX))) {
+    kv8_value_free(*owner->kept);
+    *owner->kept = nullptr;
+  }
+  return finished;
+}
+
+kv8_status Entry::EndRun(kv8_status status) noexcept {
   RunEnd outer_end;
   RunEnd end = RunFinish(&run_, &outer_end);
   begun_ = false;
+  owner->outer_ending = outer_end != RunEnd::kNormal;
+  if (owner->holders.dead != nullptr) {
+    ReapHeld(owner, false);
+  }
   bool by_outer = false;
   if (end == RunEnd::kNormal) {
     if (!terminated_) {
@@ -183,6 +244,8 @@ void DescribePlace(v8::Isolate *isolate, v8::Local<v8::Context> context,
   err->line = message->GetLineNumber(context).FromMaybe(0);
   int column = message->GetStartColumn(context).FromMaybe(-1);
   err->column = column < 0 ? 0 : column + 1;
+  int end_column = message->GetEndColumn(context).FromMaybe(-1);
+  err->end_column = end_column < 0 ? 0 : end_column + 1;
   v8::Local<v8::String> line;
   if (message->GetSourceLine(context).ToLocal(&line)) {
     CopyString(isolate, line, err->source_line, sizeof err->source_line);

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "shim/compat.hh"
+#include "shim/holder.hh"
 #include "shim/kv8.h"
 
 namespace kv8 {
@@ -35,6 +36,8 @@ class ArrayBufferAllocator;
 class ForegroundRunner;
 struct ConsoleState;
 struct ContextState;
+struct Hooks;
+struct Linking;
 
 /* ---- errors (status.cc) --------------------------------------------------------------------- */
 
@@ -100,7 +103,11 @@ inline bool ValidSpan(kv8_span span) noexcept {
 /* Everything made from an isolate is on its list, so that kv8_isolate_free() can find what the
  * caller forgot, let go of its V8 handles, and leave an empty shell that *_free() still accepts. */
 struct Child {
+  struct Unlisted {};
+
   explicit Child(kv8_isolate *isolate) noexcept;
+  /* One that lives no longer than a call: a lent value. */
+  Child(kv8_isolate *owner, Unlisted) noexcept : isolate(owner), is_listed(false) {}
   virtual ~Child();
   Child(const Child &) = delete;
   Child &operator=(const Child &) = delete;
@@ -109,6 +116,7 @@ struct Child {
   virtual void Drop() noexcept = 0;
 
   kv8_isolate *isolate; /* NULL once the isolate is gone */
+  bool is_listed = true;
   Child *previous = nullptr;
   Child *next = nullptr;
 };
@@ -127,12 +135,17 @@ struct Run {
   bool deadline_fired = false;
   bool interrupted = false;    /* kv8_isolate_terminate(); set in the outermost frame */
   bool heap_exhausted = false; /* set in the outermost frame */
+  bool wants_sigint = false;
+  unsigned sigints_before = 0; /* SIGINTs that came before it began are not its own */
+  Run *previous_sigint = nullptr;
+  Run *next_sigint = nullptr;
 };
 
 enum class RunEnd { kNormal, kDeadline, kInterrupted, kHeap };
 
-/* Pushes a frame, arming its deadline if timeout_ms is not 0; false if no thread could be made. */
-bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms) noexcept;
+/* Pushes a frame, arming its deadline if timeout_ms is not 0, and having SIGINT end it if `sigint`;
+ * false if no thread could be made. */
+bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms, bool sigint) noexcept;
 
 /* Disarms and pops the innermost frame, cancels a termination that was its own, renews one that is
  * an outer frame's. Returns why this frame ended; with `outer_end`, why an outer one is ending. */
@@ -144,6 +157,16 @@ RunEnd RunEnding(const Run *run) noexcept;
 /* Marks the outermost frame and terminates; does nothing without a frame. */
 void RunInterrupt(kv8_isolate *isolate) noexcept;
 void RunHeapExhausted(kv8_isolate *isolate) noexcept;
+
+/* Ends every frame of the process that wants it and began before the last SIGINT. */
+void RunsSigint() noexcept;
+
+/* While there are more calls of the first than of the second, SIGINT is this library's: its handler
+ * counts, and a thread calls RunsSigint() (signal.cc). False if there can be no thread. */
+bool SigintBegin() noexcept;
+void SigintEnd() noexcept;
+/* Handled so far. */
+unsigned SigintCount() noexcept;
 
 /* In a forked child: the parent's watchdog thread is not here. */
 void WatchdogAfterFork() noexcept;
@@ -169,7 +192,9 @@ uint64_t NowNs() noexcept;
 struct EnterOptions {
   const v8::Global<v8::Context> *context = nullptr; /* NULL: no context is entered */
   unsigned timeout_ms = 0;                          /* 0: no deadline */
-  bool drain = false; /* drain microtasks after the body: this call ran guest code */
+  bool drain = false;           /* drain microtasks after the body: this call ran guest code */
+  bool drain_outermost = false; /* ... but none, if this call is nested in another */
+  bool sigint = false;          /* SIGINT ends it */
 };
 
 class Entry {
@@ -202,17 +227,26 @@ class Entry {
    */
   kv8_status Fail(kv8_status status = KV8_EEXCEPTION) noexcept;
 
+  /* Describes an exception that try_catch has not caught (a promise's reason) in *err. */
+  kv8_status FailWith(v8::Local<v8::Value> exception, kv8_status status = KV8_EEXCEPTION) noexcept;
+
+  /* Puts the exception that *err describes into the caller's slot, if he wants it. Fail() and
+   * FailWith() do it themselves. */
+  void Keep(v8::Local<v8::Value> exception) noexcept;
+
  private:
   template <class Body>
   friend kv8_status Enter(kv8_isolate *, const EnterOptions &, kv8_error *, Body &&) noexcept;
 
-  bool Begin(unsigned timeout_ms) noexcept;
-  void Drain() noexcept;
+  bool Begin(const EnterOptions &options) noexcept;
+  void Drain(const EnterOptions &options) noexcept;
   kv8_status Finish(kv8_status status) noexcept;
+  kv8_status EndRun(kv8_status status) noexcept;
 
   Run run_;
   bool begun_ = false;
   bool terminated_ = false; /* Fail() saw a termination */
+  bool kept_ = false;       /* the exception is in the caller's slot */
 };
 
 kv8_status EnterFailedToStart(kv8_error *err) noexcept;
@@ -222,12 +256,12 @@ kv8_status Enter(kv8_isolate *isolate, const EnterOptions &options, kv8_error *e
                  Body &&body) noexcept {
   try {
     Entry entry(isolate, options, err);
-    if (!entry.Begin(options.timeout_ms)) {
+    if (!entry.Begin(options)) {
       return EnterFailedToStart(err);
     }
     kv8_status status = body(entry);
     if (options.drain) {
-      entry.Drain();
+      entry.Drain(options);
     }
     return entry.Finish(status);
   } catch (const std::bad_alloc &) {
@@ -236,6 +270,9 @@ kv8_status Enter(kv8_isolate *isolate, const EnterOptions &options, kv8_error *e
     return SetError(err, KV8_EENGINE, "", "unexpected C++ exception");
   }
 }
+
+/* Tells descriptions apart: equal ones have equal marks. 0 for NULL only. */
+uint64_t ErrorMark(const kv8_error *err) noexcept;
 
 /* Describes a JavaScript exception; `message` may be empty. Getters it calls may throw or be
  * terminated: such parts stay empty. Needs an entered context for anything but primitives. */
@@ -258,66 +295,17 @@ std::string ToUtf8(v8::Isolate *isolate, v8::Local<v8::String> text);
 /* Whether every byte is below 0x80; reads 8 or more bytes at a time. */
 bool IsAscii(const char *data, size_t length) noexcept;
 
-/* ---- source and cached data (source.cc) ----------------------------------------------------- */
-
-constexpr size_t kFilenameMaxBytes = 65536;
-
-enum class SourceKind { kScript, kFunction, kModule };
-
-/* A kv8_source on its way into V8. Construct it first thing in the entry point: from then on
- * `release` is called exactly once whatever happens. */
-class Source {
- public:
-  explicit Source(const kv8_source *source) noexcept;
-  ~Source();
-  Source(const Source &) = delete;
-  Source &operator=(const Source &) = delete;
-
-  /* KV8_EINVAL for what kv8.h forbids; to be called before Enter(). */
-  kv8_status Check(kv8_error *err) const noexcept;
-
-  /* Makes the V8 string, the origin and, if the header fits this engine and source, the cached
-   * data; inside Enter(). An empty filename becomes `default_filename`. */
-  kv8_status Prepare(Entry &entry, SourceKind kind, std::string_view default_filename);
-
-  v8::ScriptCompiler::Source *v8() noexcept {
-    return &*v8_;
-  }
-  v8::ScriptCompiler::CompileOptions options() const noexcept {
-    return options_;
-  }
-
-  /* To be read after the compile call only: `rejected` means nothing before. */
-  kv8_cache_outcome Outcome() const noexcept;
-
-  std::string_view filename() const noexcept {
-    return View(source_.filename);
-  }
-
- private:
-  v8::MaybeLocal<v8::String> MakeText(v8::Isolate *isolate);
-
-  kv8_source source_{};
-  bool known_ = false;
-  bool offered_ = false;
-  bool header_fits_ = false;
-  std::optional<v8::ScriptCompiler::Source> v8_;
-  v8::ScriptCompiler::CompileOptions options_ = v8::ScriptCompiler::kNoCompileOptions;
-};
-
-/* Copies V8's cached data for the caller; KV8_EENGINE if V8 gave none. */
-kv8_status CopyCachedData(std::unique_ptr<v8::ScriptCompiler::CachedData> data, kv8_blob *ret_data,
-                          kv8_error *err);
-
 /* ---- contexts (context.cc) ------------------------------------------------------------------ */
 
 /* What belongs to the v8::Context rather than to the caller's handle: closures may outlive
  * kv8_context_free(), and V8 keeps a raw pointer to the queue (P28). Freed when V8 has collected
  * the context, or with the isolate. */
-struct ContextState {
+struct ContextState final : Held {
+  ~ContextState() override;
+
   kv8_isolate *isolate = nullptr;
   v8::Global<v8::Context> context;           /* weak once the handle is freed */
-  bool is_held = true;                       /* the handle is not freed yet */
+  kv8_context *handle = nullptr;             /* NULL once it is freed */
   unsigned number = 0;                       /* the N of "VM Context N" */
   std::unique_ptr<v8::MicrotaskQueue> queue; /* NULL: the isolate's */
   /* Queues of contexts this one replaced (kv8_context_configure()): V8 may still point to them. */
@@ -332,14 +320,34 @@ struct ContextState {
   bool console_installed = false;
   std::shared_ptr<ConsoleState> console; /* groups, counters, timers; made when first needed */
   unsigned modules_made = 0;             /* the N of "vm:module(N)" (ST02) */
+  unsigned evaluating = 0;               /* evaluations of its modules on the stack */
+  bool tied = false;                     /* the handle is the collector's, and freed with this */
+  bool contextified = false;
   ContextState *next = nullptr;
   ContextState *previous = nullptr;
 };
 
+/* The global template of contextified contexts: one per isolate, and interceptors on it that find
+ * their context themselves (contextify.cc). */
+v8::Local<v8::ObjectTemplate> ContextifiedGlobal(kv8_isolate *isolate);
+
+/* The object whose properties are the context's globals; empty for a plain context. */
+v8::MaybeLocal<v8::Object> ContextifiedObject(v8::Local<v8::Context> context);
+/* Where the caller's globals are to be defined: that object, else the global itself. (Defining a
+ * property through the API passes V8's interceptors by.) */
+v8::Local<v8::Object> GlobalsOf(v8::Local<v8::Context> context);
+/* To be called on a context made with ContextifiedGlobal() before anything else. */
+void PrepareContextified(v8::Local<v8::Context> context);
+/* Connects a context made with ContextifiedGlobal() with its object. */
+bool Contextify(v8::Local<v8::Context> context, v8::Local<v8::Object> object);
+
+/* Frees the tied handles of contexts: their isolate is about to go. */
+void DropTiedContexts(kv8_isolate *isolate) noexcept;
+
 /* The state of a context this library made; NULL for any other. */
 ContextState *StateOf(v8::Local<v8::Context> context) noexcept;
 
-/* Unlinks and deletes; the V8 context must be collected, or its isolate about to go. */
+/* Deletes; the V8 context must be collected, or its isolate about to go. */
 void ContextRelease(ContextState *state) noexcept;
 
 /* import() without a callback: a promise rejected with ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING
@@ -355,16 +363,21 @@ v8::MaybeLocal<v8::Promise> RejectDynamicImport(v8::Local<v8::Context> context,
  * context, inside Enter() with that context, when it first gets an on_console. */
 kv8_status InstallConsole(Entry &entry);
 
+/* Marks a promise as handled; on_rejection learns of it, where it was told of a rejection
+ * (promise.cc). */
+void Handle(kv8_isolate *isolate, v8::Local<v8::Promise> promise) noexcept;
+
 /* A context to compile in where the caller named none, because V8 needs one to make a SyntaxError:
- * the first live one of this isolate, else a spare one that goes when there is a real one. Not to
- * be called inside Enter(). */
+ * the calling one, if a script's callback calls; else the first live one of this isolate, else a
+ * spare one that goes when there is a real one. Not to be called inside Enter(). */
 kv8_status AnyContext(kv8_isolate *isolate, const v8::Global<v8::Context> **ret_context,
                       kv8_error *err) noexcept;
 
 /* ---- modules -------------------------------------------------------------------------------- */
 
-/* Takes a module off the isolate's resolver table (module.cc). */
-void ForgetModule(kv8_module *module) noexcept;
+/* Lets go of links, hooks and freed modules that wait for the garbage collector: the isolate is
+ * about to go (module.cc). */
+void FreeModules(kv8_isolate *isolate) noexcept;
 
 }  // namespace kv8
 
@@ -378,16 +391,61 @@ struct kv8_isolate {
   kv8::ContextState *contexts = nullptr;
   v8::Global<v8::Context> spare; /* AnyContext()'s */
   unsigned contexts_made = 0;
+  kv8::Holders holders;
+  v8::Global<v8::ObjectTemplate> contextified_global;
+  v8::Global<v8::String> value_key; /* "value" */
   /* v8::Module::GetIdentityHash() -> module, for V8's resolve callback, which gets no user data. */
   std::unordered_multimap<int, kv8_module *> modules;
-  bool module_evaluating = false; /* V8 asserts that evaluations do not nest */
-  size_t heap_old_bytes = 0;      /* V8's old generation limit, as asked for; 0: V8's default */
-  size_t heap_young_bytes = 0;    /* what the young generation may take of the limit */
+  uint64_t modules_made = 0;
+  unsigned synthetic_evaluating = 0;      /* callbacks of synthetic modules on the stack */
+  std::unique_ptr<kv8_error> termination; /* of the last module that was terminated */
+  kv8::Linking *linkings = nullptr;
+  kv8_link *links = nullptr; /* requests that wait for an answer */
+  kv8::Hooks *hooks = nullptr;
+  void *await_copy = nullptr;  /* while kv8_module_has_top_level_await() asks V8 */
+  bool is_closing = false;     /* kv8_isolate_free() has begun */
+  size_t heap_old_bytes = 0;   /* V8's old generation limit, as asked for; 0: V8's default */
+  size_t heap_young_bytes = 0; /* what the young generation may take of the limit */
   size_t heap_grace_bytes = 0;
   bool heap_raised = false;
   kv8_fatal_fn on_fatal = nullptr;
   void *on_fatal_user = nullptr;
+  kv8_value **kept = nullptr; /* the caller's slot for exceptions; NULL: none are kept */
+  uint64_t kept_mark = 0;     /* of the kv8_error that describes the one in the slot */
+  bool outer_ending = false;  /* the call that ended last said so of those around it */
+  kv8_rejection_fn on_rejection = nullptr;
+  void *on_rejection_user = nullptr;
 };
+
+namespace kv8 {
+
+/* What a kv8_value refers to: a global handle, or, lent to a callback, a slot of V8's that lives as
+ * long as the call and costs nothing. */
+class ValueSlot {
+ public:
+  v8::Local<v8::Value> Get(v8::Isolate *isolate) const {
+    return lent_.IsEmpty() ? global_.Get(isolate) : lent_;
+  }
+  void Reset(v8::Isolate *isolate, v8::Local<v8::Value> value) {
+    global_.Reset(isolate, value);
+  }
+  void Lend(v8::Local<v8::Value> value) noexcept {
+    lent_ = value;
+  }
+  void Reset() noexcept {
+    global_.Reset();
+    lent_.Clear();
+  }
+  bool IsEmpty() const noexcept {
+    return lent_.IsEmpty() && global_.IsEmpty();
+  }
+
+ private:
+  v8::Global<v8::Value> global_;
+  v8::Local<v8::Value> lent_;
+};
+
+}  // namespace kv8
 
 struct kv8_context final : kv8::Child {
   using Child::Child;
@@ -401,11 +459,15 @@ struct kv8_context final : kv8::Child {
 
 struct kv8_value final : kv8::Child {
   using Child::Child;
+  /* A lent one; `lent` must outlive it. */
+  kv8_value(kv8_isolate *owner, v8::Local<v8::Value> lent) noexcept : Child(owner, Unlisted{}) {
+    value.Lend(lent);
+  }
   void Drop() noexcept override {
     value.Reset();
   }
 
-  v8::Global<v8::Value> value;
+  kv8::ValueSlot value;
 };
 
 struct kv8_script final : kv8::Child {
@@ -414,7 +476,8 @@ struct kv8_script final : kv8::Child {
     script.Reset();
   }
 
-  v8::Global<v8::UnboundScript> script;
+  v8::Global<v8::UnboundScript> script; /* weak once tied */
+  bool tied = false;
 };
 
 struct kv8_function final : kv8::Child {
@@ -428,40 +491,21 @@ struct kv8_function final : kv8::Child {
   v8::Global<v8::Context> context;
 };
 
-struct kv8_module final : kv8::Child {
-  using Child::Child;
-  ~kv8_module() override {
-    kv8::ForgetModule(this);
-  }
-  void Drop() noexcept override {
-    kv8::ForgetModule(this);
-    module.Reset();
-    unbound.Reset();
-    context.Reset();
-    promise.Reset();
-  }
-
-  v8::Global<v8::Module> module;
-  v8::Global<v8::UnboundModuleScript> unbound; /* V8 gives it out before evaluation only */
-  v8::Global<v8::Context> context;
-  v8::Global<v8::Promise> promise; /* of the evaluation */
-  int hash = 0;
-  bool listed = false; /* in isolate->modules */
-  std::string identifier;
-  std::vector<std::string> requests;
-  std::unordered_map<std::string, size_t> request_index;
-  std::vector<kv8_module *> linked; /* by request, from link to instantiate; NULL: freed since */
-  size_t linked_by = 0;             /* entries of others' `linked` that are this module */
-  bool is_linked = false;
-  bool terminated = false;          /* P19: V8 keeps no exception for it */
-  std::unique_ptr<kv8_error> error; /* why it is errored, as first reported */
-};
-
 namespace kv8 {
 
 /* The options to enter a context handle. */
 inline EnterOptions In(const kv8_context *context, unsigned timeout_ms = 0, bool drain = false) {
   return {&context->state->context, timeout_ms, drain};
+}
+
+/* The same for a run with the caller's options. */
+inline EnterOptions In(const kv8_context *context, const kv8_run_options &run) {
+  return {&context->state->context, run.timeout_ms, true, false, run.break_on_sigint};
+}
+
+/* The same for a call that may run guest code in passing (a getter, say). */
+inline EnterOptions Touching(const kv8_context *context, unsigned timeout_ms = 0) {
+  return {&context->state->context, timeout_ms, true, true};
 }
 
 /* Wraps a V8 value for the caller. */

@@ -11,6 +11,7 @@
 
 #include "shim/internal.hh"
 #include "shim/platform.hh"
+#include "shim/source.hh"
 
 namespace kv8 {
 
@@ -39,7 +40,7 @@ class ArrayBufferAllocator final : public v8::ArrayBuffer::Allocator {
   bool Take(size_t length) noexcept {
     size_t max = max_.load(std::memory_order_relaxed);
     size_t before = used_.fetch_add(length, std::memory_order_relaxed);
-    if (max != 0 && (before > max || length > max - before)) {
+    if (max != 0 && length > kAlwaysBytes && (before > max || length > max - before)) {
       used_.fetch_sub(length, std::memory_order_relaxed);
       return false; /* V8 collects garbage, asks again, and then throws a RangeError */
     }
@@ -53,6 +54,10 @@ class ArrayBufferAllocator final : public v8::ArrayBuffer::Allocator {
     }
     return data;
   }
+
+  /* V8 keeps typed arrays up to this size on its heap, moves one when a script asks for its buffer,
+   * and ends the process if there is no memory then. The heap's limit bounds their number. */
+  static constexpr size_t kAlwaysBytes = 64;
 
   std::atomic<size_t> max_;
   std::atomic<size_t> used_{0};
@@ -150,7 +155,7 @@ void Configure(kv8_isolate *isolate) {
   v8_isolate->SetCaptureStackTraceForUncaughtExceptions(false);
   v8_isolate->AddMessageListener(IgnoreMessage);
   v8_isolate->SetAllowWasmCodeGenerationCallback(AllowWasm);
-  v8_isolate->SetHostImportModuleDynamicallyCallback(RejectDynamicImport);
+  ListenToImports(v8_isolate);
   v8_isolate->AddNearHeapLimitCallback(OnNearHeapLimit, isolate);
   if (isolate->on_fatal != nullptr) {
     last_with_fatal.store(isolate);
@@ -227,11 +232,16 @@ kv8_status kv8_isolate_new(const kv8_isolate_options *options, kv8_isolate **ret
 }
 
 void kv8_isolate_free(kv8_isolate *isolate) {
-  if (isolate == nullptr) {
-    return;
+  if (isolate == nullptr || isolate->innermost != nullptr) {
+    return; /* V8 ends a process that disposes of an isolate it is running */
   }
+  FreeModules(isolate);
+  DropTiedContexts(isolate);
+  ReapHeld(isolate, true);
   OrphanChildren(isolate);
   isolate->spare.Reset();
+  isolate->contextified_global.Reset();
+  isolate->value_key.Reset();
   while (ContextState *state = isolate->contexts) {
     ContextRelease(state);
   }

@@ -63,7 +63,7 @@ kv8_status ToJson(kv8_context *context, JsonOf what, const kv8_value *value,
   unsigned max_depth = options.max_depth == 0 ? kDefaultMaxDepth : options.max_depth;
   kv8_blob json = {nullptr, 0};
   kv8_status status =
-      Enter(context->isolate, In(context, options.timeout_ms), err, [&](Entry &entry) {
+      Enter(context->isolate, Touching(context, options.timeout_ms), err, [&](Entry &entry) {
         v8::Local<v8::Value> root = entry.context->Global();
         if (what == JsonOf::kValue) root = value->value.Get(entry.isolate);
         if (options.strict) return StrictJson(entry, root, max_bytes, max_depth, &json);

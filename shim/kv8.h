@@ -28,6 +28,7 @@
  *   another thread may make is kv8_isolate_terminate().
  * Structs. Options whose bytes are all zero mean the defaults, apart from struct_size, which the
  *   *_INIT macro sets. A larger struct_size than this library knows is KV8_EINVAL.
+ * Parts. kv8_value.h has values, kv8_module.h has modules; this header includes both.
  * Numbers. Lines and columns are 1-based as in stack traces; 0 means unknown. Times are in
  *   milliseconds unless the name says otherwise; sizes in bytes.
  */
@@ -88,6 +89,7 @@ typedef struct kv8_error {
   kv8_status status;
   int line;              /* in `resource`; 0 unknown */
   int column;            /* 0 unknown */
+  int end_column;        /* of the offending text, one past its last; 0 unknown */
   char code[64];         /* Node's code where it has one ("ERR_SCRIPT_EXECUTION_TIMEOUT"), else the
                             exception's own string `code`, else "" */
   char name[64];         /* "TypeError"; "Error" where the thrown value has none */
@@ -173,6 +175,8 @@ typedef struct kv8_value kv8_value;
 typedef struct kv8_script kv8_script;
 typedef struct kv8_function kv8_function;
 typedef struct kv8_module kv8_module;
+typedef struct kv8_run_options kv8_run_options;
+typedef struct kv8_json_options kv8_json_options; /* kv8_value.h */
 
 /* What V8 reports before it ends the process: out of memory, or a broken invariant. The function
  * is called on the failing thread and should not return (_exit, say). */
@@ -199,8 +203,8 @@ typedef struct kv8_isolate_options {
 KV8_API kv8_status kv8_isolate_new(const kv8_isolate_options *options, kv8_isolate **ret_isolate,
                                    kv8_error *err);
 
-/* Frees the isolate. Contexts, scripts and other things made from it must be gone (debug builds
- * assert it). A pending memory measurement ends with KV8_ESTATE. */
+/* Frees the isolate. What was made from it must be gone (debug builds assert it). A pending memory
+ * measurement ends with KV8_ESTATE. Within a call of the isolate (a callback) it does nothing. */
 KV8_API void kv8_isolate_free(kv8_isolate *isolate);
 
 /* Changes the heap limit of a live isolate that has not been near its limit yet (a zygote's is
@@ -263,6 +267,48 @@ KV8_API kv8_status kv8_isolate_each_heap_space(kv8_isolate *isolate,
                                                             const kv8_heap_space_statistics *space),
                                                void *user, kv8_error *err);
 
+/* Tells of promises that are rejected while nobody handles them, as Node's `unhandledRejection` is
+ * founded on. Called within the run that rejects, before later handlers are known: remember the
+ * promise (kv8_value_copy()), and look when the microtasks are drained. */
+typedef enum kv8_rejection {
+  KV8_REJECTED_UNHANDLED = 0, /* rejected, and has no handler */
+  KV8_REJECTION_HANDLED = 1,  /* got a handler after that */
+} kv8_rejection;
+typedef void (*kv8_rejection_fn)(void *user, kv8_rejection what, const kv8_value *promise,
+                                 const kv8_value *reason); /* lent; no reason with HANDLED */
+/* NULL ends it. `user` must outlive that. */
+KV8_API void kv8_isolate_set_on_rejection(kv8_isolate *isolate, kv8_rejection_fn on_rejection,
+                                          void *user);
+
+/* ---- import() and import.meta --------------------------------------------------------------- */
+
+/* One import() that waits for an answer, and what answers it: kv8_module.h. */
+typedef struct kv8_import kv8_import;
+typedef void (*kv8_import_fn)(void *user, kv8_import *import);
+/* Fills the module's import.meta, an object without prototype: once, when the module first asks
+ * for it (ST07, ST09). Throws by giving *ret_exception, which is taken over. */
+typedef void (*kv8_import_meta_fn)(void *user, kv8_module *module, const kv8_value *meta,
+                                   kv8_value **ret_exception);
+
+/* Who answers the import() and import.meta of a script, function or module; of a context, who
+ * answers those import() that come from no code with hooks of its own (N12). */
+typedef struct kv8_hooks {
+  size_t struct_size;
+  kv8_import_fn on_import;           /* NULL: the context's; it has none: import() rejects with
+                                        ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING (SC16) */
+  kv8_import_meta_fn on_import_meta; /* modules only; NULL: import.meta stays empty */
+  void *user;
+  /* Called once: when no code is left that could ask, when the isolate is freed, or when the call
+   * that was given the hooks fails; may be NULL. It must call nothing of this library but
+   * *_free(). */
+  void (*release)(void *user);
+  const kv8_value *referrer; /* any value: kv8_import_get_referrer() gives it back. It lives as long
+                                as the code that may ask, and no longer, also if it refers to that
+                                code (P01-P05). NULL: undefined */
+} kv8_hooks;
+#define KV8_HOOKS_INIT \
+  { sizeof(kv8_hooks), NULL, NULL, NULL, NULL, NULL }
+
 /* ---- context -------------------------------------------------------------------------------- */
 
 typedef enum kv8_microtask_mode {
@@ -288,15 +334,22 @@ typedef struct kv8_context_options {
   kv8_microtask_mode microtask_mode;
   kv8_console_fn on_console; /* NULL: console methods do nothing, as in a bare V8 */
   void *on_console_user;
+  /* An object to contextify: its properties are the context's global variables, and what code does
+   * to globals happens to it (G03, G04). Every access to a global then calls into this library:
+   * tens of times slower than a plain context's, whose global is an ordinary object. The object
+   * may be a Proxy, and may throw. KV8_ESTATE if it is contextified already. */
+  const kv8_value *contextify;
+  const kv8_hooks *hooks; /* for import() without a referrer of its own; may be NULL */
 } kv8_context_options;
 #define KV8_CONTEXT_OPTIONS_INIT                                             \
   {                                                                          \
     sizeof(kv8_context_options), {NULL, 0}, {NULL, 0}, KV8_ALLOW, KV8_ALLOW, \
-        KV8_MICROTASKS_SHARED, NULL, NULL                                    \
+        KV8_MICROTASKS_SHARED, NULL, NULL, NULL, NULL                        \
   }
 
-/* Makes a plain context: an ordinary global object without interceptors (what Node calls
- * DONT_CONTEXTIFY). */
+/* Makes a context. Without `contextify` a plain one: an ordinary global object without interceptors
+ * (what Node calls DONT_CONTEXTIFY, N02). All contexts of an isolate may use each other's
+ * objects. */
 KV8_API kv8_status kv8_context_new(kv8_isolate *isolate, const kv8_context_options *options,
                                    kv8_context **ret_context, kv8_error *err);
 KV8_API void kv8_context_free(kv8_context *context);
@@ -307,33 +360,41 @@ KV8_API void kv8_context_free(kv8_context *context);
 KV8_API kv8_status kv8_context_configure(kv8_context *context, const kv8_context_options *options,
                                          kv8_error *err);
 
+/* The context's globalThis (N03); of a contextified one, too, where it is not the object that was
+ * contextified. */
+KV8_API kv8_status kv8_context_copy_global(kv8_context *context, kv8_value **ret_global,
+                                           kv8_error *err);
+/* The object that was contextified; *ret_object NULL for a plain context. */
+KV8_API kv8_status kv8_context_copy_contextified(kv8_context *context, kv8_value **ret_object,
+                                                 kv8_error *err);
+
+/* Gives the handle to the garbage collector: from now on the context lives as long as `object`
+ * (usually the contextified one, or the plain context's global) or any code of the context does,
+ * and the library frees the handle. It is lent from then on: find it with kv8_context_of();
+ * kv8_context_free() on it does nothing. KV8_ESTATE if it is tied, or the object has a context. */
+KV8_API kv8_status kv8_context_tie(kv8_context *context, const kv8_value *object, kv8_error *err);
+/* The context tied to exactly this object, or whose contextified object it is; NULL where there is
+ * none. vm.isContext() (IC01). */
+KV8_API kv8_context *kv8_context_of(const kv8_value *object);
+
+/* Drains the context's own microtask queue (KV8_MICROTASKS_AFTER_EVALUATE) under a deadline (0:
+ * none); that of a shared one, the isolate's (P14, PR05). Within a microtask it does nothing. */
+KV8_API kv8_status kv8_context_drain_microtasks(kv8_context *context, unsigned timeout_ms,
+                                                kv8_error *err);
+
 KV8_API kv8_span kv8_context_get_name(const kv8_context *context);
 KV8_API kv8_span kv8_context_get_origin(const kv8_context *context);
 
-/* Parses `json`, which must be an object, and defines each of its properties on the global. */
+/* Parses `json`, which must be an object, and defines each of its properties on the global; of a
+ * contextified context, on its object. */
 KV8_API kv8_status kv8_context_set_globals_json(kv8_context *context, kv8_span json,
                                                 kv8_error *err);
 
-/* Sets one global property. */
+/* Sets one global property, likewise. */
 KV8_API kv8_status kv8_context_set_global(kv8_context *context, kv8_span name,
                                           const kv8_value *value, kv8_error *err);
 KV8_API kv8_status kv8_context_get_global(kv8_context *context, kv8_span name,
                                           kv8_value **ret_value, kv8_error *err);
-
-/* How values are written as JSON. */
-typedef struct kv8_json_options {
-  size_t struct_size;
-  bool strict;         /* false: what JSON cannot hold is described, never dropped:
-                          {"type":"undefined"}, {"type":"function","name":...},
-                          {"type":"bigint","value":...}, {"type":"number","value":"NaN"},
-                          {"type":"symbol",...}, {"type":"circular"}, {"type":"error",...}, ...
-                          true: JSON.stringify's own answer, KV8_EJSON where it has none */
-  size_t max_bytes;    /* 0 means 64 MiB; more is KV8_ETOOBIG */
-  unsigned max_depth;  /* 0 means 1000; deeper is KV8_ETOOBIG */
-  unsigned timeout_ms; /* getters and toJSON run code; 0: no deadline */
-} kv8_json_options;
-#define KV8_JSON_OPTIONS_INIT \
-  { sizeof(kv8_json_options), false, 0, 0, 0 }
 
 /* Writes as one JSON object what scripts and the caller have put on the global: its own enumerable
  * properties (G04). */
@@ -373,21 +434,35 @@ typedef struct kv8_source {
    * own store has verified. A non-NULL pointer with length 0 is offered and rejected. */
   kv8_span cached_data;
   kv8_compile_mode mode; /* cached data excludes KV8_COMPILE_EAGER: KV8_EINVAL */
+  /* May be NULL. With hooks, V8's cache of what this isolate has compiled does not serve (P07).
+   * Code from cached data loses its hooks in V8 up to 11.3, so with on_import and a text in which
+   * "import" occurs, such a V8 is not offered the data and the outcome is KV8_CACHE_REJECTED. */
+  const kv8_hooks *hooks;
+  kv8_context *context;    /* whose SyntaxError a script's is; NULL: the calling one's, or any */
+  const kv8_value *string; /* the text once more, as a string value: V8 takes that; may be NULL */
 } kv8_source;
-#define KV8_SOURCE_INIT \
-  { sizeof(kv8_source), {NULL, 0}, NULL, NULL, {NULL, 0}, 0, 0, {NULL, 0}, KV8_COMPILE_LAZY }
+#define KV8_SOURCE_INIT                                                                            \
+  {                                                                                                \
+    sizeof(kv8_source), {NULL, 0}, NULL, NULL, {NULL, 0}, 0, 0, {NULL, 0}, KV8_COMPILE_LAZY, NULL, \
+        NULL, NULL                                                                                 \
+  }
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-typedef struct kv8_run_options {
+struct kv8_run_options {
   size_t struct_size;
-  unsigned timeout_ms; /* 0: none. Past it: KV8_ETIMEOUT, ERR_SCRIPT_EXECUTION_TIMEOUT, "Script
-                          execution timed out after Nms" (RC05). Microtasks drained by this run
-                          count. The context stays usable (RC10). A run nested in another (from
-                          on_console) that the outer one's deadline ends is KV8_EINTERRUPTED. */
-} kv8_run_options;
+  unsigned timeout_ms;  /* 0: none. Past it: KV8_ETIMEOUT, ERR_SCRIPT_EXECUTION_TIMEOUT, "Script
+                           execution timed out after Nms" (RC05). Microtasks drained by this run
+                           count. The context stays usable (RC10). A run nested in another (from
+                           on_console) that the outer one's deadline ends is KV8_EINTERRUPTED. */
+  bool break_on_sigint; /* SIGINT to this process ends the run: KV8_EINTERRUPTED,
+                           ERR_SCRIPT_EXECUTION_INTERRUPTED (RC07). Whatever handled SIGINT before
+                           is set aside meanwhile and put back, exactly, when the last such run of
+                           the process has ended (RC08); nested runs all end. Needs a thread, like
+                           a deadline (RC09). */
+};
 #define KV8_RUN_OPTIONS_INIT \
-  { sizeof(kv8_run_options), 0 }
+  { sizeof(kv8_run_options), 0, false }
 
 /* Drains the isolate's shared microtask queue under a deadline (0: none). */
 KV8_API kv8_status kv8_isolate_drain_microtasks(kv8_isolate *isolate, unsigned timeout_ms,
@@ -416,6 +491,11 @@ KV8_API kv8_status kv8_script_create_cached_data(kv8_script *script, kv8_blob *r
  * SM02). */
 KV8_API kv8_status kv8_script_copy_source_map_url(kv8_script *script, kv8_blob *ret_url,
                                                   kv8_error *err);
+
+/* Ties the handle to an object's life, as kv8_module_tie() does for a module. */
+KV8_API kv8_status kv8_script_tie(kv8_script *script, const kv8_value *object, kv8_error *err);
+/* The script tied to exactly this object; NULL where there is none. */
+KV8_API kv8_script *kv8_script_of(const kv8_value *object);
 
 /* ---- function: compileFunction -------------------------------------------------------------- */
 
@@ -449,90 +529,6 @@ KV8_API kv8_status kv8_function_create_cached_data(kv8_function *function, kv8_b
 /* The function itself as a value. */
 KV8_API kv8_status kv8_function_copy_value(kv8_function *function, kv8_value **ret_value,
                                            kv8_error *err);
-
-/* ---- module: a source text module record ---------------------------------------------------- */
-
-typedef enum kv8_module_status {
-  KV8_MODULE_UNLINKED = 0,
-  KV8_MODULE_LINKING = 1,
-  KV8_MODULE_LINKED = 2,
-  KV8_MODULE_EVALUATING = 3,
-  KV8_MODULE_EVALUATED = 4,
-  KV8_MODULE_ERRORED = 5, /* also after a termination: never evaluated again (P19) */
-} kv8_module_status;
-/* Node's word for it: "unlinked", ... */
-KV8_API const char *kv8_module_status_name(kv8_module_status status);
-
-KV8_API kv8_status kv8_module_compile(kv8_context *context, const kv8_source *source,
-                                      kv8_module **ret_module, kv8_cache_outcome *ret_outcome,
-                                      kv8_error *err);
-KV8_API void kv8_module_free(kv8_module *module);
-
-KV8_API kv8_module_status kv8_module_get_status(const kv8_module *module);
-KV8_API kv8_span kv8_module_get_identifier(const kv8_module *module);
-
-/* The module's requests in source order, without repeats (MO07, N23). The spans are lent for the
- * module's life. */
-KV8_API size_t kv8_module_get_request_count(const kv8_module *module);
-KV8_API kv8_status kv8_module_get_request(const kv8_module *module, size_t index,
-                                          kv8_span *ret_specifier, kv8_error *err);
-
-/* Gives, in the order of the requests, the module that answers each (N25). Once per module, while
- * it is unlinked; each must be of the same context; a wrong count is KV8_ELINK with code
- * ERR_MODULE_LINK_MISMATCH. The modules must outlive this one's instantiation. */
-KV8_API kv8_status kv8_module_link_requests(kv8_module *module, kv8_module *const *modules,
-                                            size_t modules_count, kv8_error *err);
-
-/* Resolves all bindings of the graph, synchronously (N27). A reachable module whose requests were
- * not linked is KV8_ELINK, ERR_VM_MODULE_LINK_FAILURE; a missing export KV8_ESYNTAX. */
-KV8_API kv8_status kv8_module_instantiate(kv8_module *module, kv8_error *err);
-
-typedef enum kv8_promise_state {
-  KV8_PROMISE_PENDING = 0,
-  KV8_PROMISE_FULFILLED = 1,
-  KV8_PROMISE_REJECTED = 2,
-} kv8_promise_state;
-
-/* Evaluates the graph and drains microtasks, under the deadline. KV8_OK with *ret_state pending
- * means a top-level await still waits. A rejection is KV8_EEXCEPTION. */
-KV8_API kv8_status kv8_module_evaluate(kv8_module *module, const kv8_run_options *options,
-                                       kv8_promise_state *ret_state, kv8_error *err);
-
-/* Describes why the module is errored, as evaluate did; KV8_ESTATE for any other status (MO10). */
-KV8_API kv8_status kv8_module_get_error(kv8_module *module, kv8_error *ret_error, kv8_error *err);
-
-/* The namespace object; KV8_ESTATE before instantiation. */
-KV8_API kv8_status kv8_module_copy_namespace(kv8_module *module, kv8_value **ret_value,
-                                             kv8_error *err);
-
-/* Before evaluation only, as in Node (KV8_ESTATE, ERR_VM_MODULE_CANNOT_CREATE_CACHED_DATA after).
- */
-KV8_API kv8_status kv8_module_create_cached_data(kv8_module *module, kv8_blob *ret_data,
-                                                 kv8_error *err);
-
-/* Like kv8_module_create_cached_data(), but also after evaluation, with the functions that ran:
- * for baking. Such data is as valid as any other. */
-KV8_API kv8_status kv8_module_create_warm_cached_data(kv8_module *module, kv8_blob *ret_data,
-                                                      kv8_error *err);
-
-/* ---- values --------------------------------------------------------------------------------- */
-
-KV8_API void kv8_value_free(kv8_value *value);
-
-/* A handle may hold the value's whole context alive; free it soon. */
-KV8_API kv8_status kv8_value_from_json(kv8_context *context, kv8_span json, kv8_value **ret_value,
-                                       kv8_error *err);
-KV8_API kv8_status kv8_value_from_string(kv8_context *context, kv8_span text, kv8_value **ret_value,
-                                         kv8_error *err);
-
-/* Writes the value as JSON (kv8_json_options says how). */
-KV8_API kv8_status kv8_value_to_json(kv8_context *context, const kv8_value *value,
-                                     const kv8_json_options *options, kv8_blob *ret_json,
-                                     kv8_error *err);
-
-/* ToString(value) as UTF-8; may run code and so may throw. */
-KV8_API kv8_status kv8_value_to_string(kv8_context *context, const kv8_value *value,
-                                       kv8_blob *ret_text, kv8_error *err);
 
 /* ---- memory measurement (MM01-MM10) --------------------------------------------------------- */
 
@@ -583,7 +579,20 @@ KV8_API kv8_status kv8_measure_memory(kv8_context *context, const kv8_measure_op
                                       kv8_memory *ret_memory, kv8_error *err);
 KV8_API void kv8_memory_free(kv8_memory *memory);
 
+/* Returns at once, without regard to timeout_ms: `done` is called once, if this call succeeds, from
+ * kv8_isolate_pump(), or with KV8_ESTATE by kv8_isolate_free() and must then call nothing but
+ * *_free(). `memory` is lent; the context is held until then (MM09). */
+typedef void (*kv8_measured_fn)(void *user, kv8_status status, const kv8_memory *memory,
+                                const kv8_error *err);
+KV8_API kv8_status kv8_measure_memory_start(kv8_context *context,
+                                            const kv8_measure_options *options,
+                                            kv8_measured_fn done, void *user, kv8_error *err);
+
 #ifdef __cplusplus
 }
 #endif
+
+#include "kv8_module.h"
+#include "kv8_value.h"
+
 #endif

@@ -23,8 +23,12 @@ struct Measured {
   bool is_current;
 };
 
-/* Shared by the waiting call and V8's delegate, whichever lives longer: V8 keeps the delegate until
- * it has measured, which may be long after the call gave up, or destroys it with the isolate. */
+struct Measurement;
+kv8_status Report(const Measurement &measurement) noexcept;
+
+/* Shared by the waiting call, if there is one, and V8's delegate, whichever lives longer: V8 keeps
+ * the delegate until it has measured, which may be long after the call gave up, or destroys it with
+ * the isolate. */
 struct Measurement {
   bool detailed = false;
   bool wanted = true;    /* false once nobody waits */
@@ -38,6 +42,8 @@ struct Measurement {
   size_t wasm_metadata = 0;
   /* Held for the wait only; every other context is held by its handle (MM09). */
   v8::Global<v8::Context> current;
+  kv8_measured_fn done = nullptr; /* of kv8_measure_memory_start(); called once, then NULL */
+  void *user = nullptr;
 };
 
 class Delegate final : public compat::MemoryDelegate {
@@ -46,6 +52,8 @@ class Delegate final : public compat::MemoryDelegate {
       : measurement_(std::move(measurement)) {}
   ~Delegate() override {
     measurement_->dropped = true;
+    measurement_->current.Reset();
+    if (measurement_->done != nullptr) Report(*measurement_);
   }
 
   /* Summary is about one context, detailed about all, as V8's own builder has it. */
@@ -70,6 +78,11 @@ class Delegate final : public compat::MemoryDelegate {
     to.wasm_code = result.wasm_code;
     to.wasm_metadata = result.wasm_metadata;
     to.complete = true;
+    if (to.done != nullptr) {
+      to.current.Reset();
+      Report(to);
+      to.done = nullptr;
+    }
   }
 
  private:
@@ -108,9 +121,25 @@ kv8_status Build(const Measurement &from, kv8_memory *memory, kv8_error *err) {
   return KV8_OK;
 }
 
-kv8_status Measure(Entry &entry, const kv8_measure_options &options,
-                   const std::shared_ptr<Measurement> &measurement, kv8_memory *memory) {
-  uint64_t deadline = NowNs() + static_cast<uint64_t>(options.timeout_ms) * 1000000u;
+/* Tells who started it what was measured, or that it never will be. */
+kv8_status Report(const Measurement &measurement) noexcept {
+  kv8_error error = {};
+  kv8_memory memory = {};
+  kv8_status status = KV8_OK;
+  if (!measurement.complete) {
+    status = SetError(&error, KV8_ESTATE, "", "the engine dropped the measurement");
+  } else if (measurement.out_of_memory) {
+    status = SetError(&error, KV8_ENOMEM, "", "out of memory");
+  } else {
+    status = Build(measurement, &memory, &error);
+  }
+  measurement.done(measurement.user, status, &memory, &error);
+  kv8_memory_free(&memory);
+  return status;
+}
+
+kv8_status Start(Entry &entry, const kv8_measure_options &options,
+                 const std::shared_ptr<Measurement> &measurement) {
   measurement->detailed = options.mode == KV8_MEASURE_DETAILED;
   measurement->current.Reset(entry.isolate, entry.context);
   bool accepted = entry.isolate->MeasureMemory(std::make_unique<Delegate>(measurement),
@@ -121,6 +150,14 @@ kv8_status Measure(Entry &entry, const kv8_measure_options &options,
     return SetError(entry.err, KV8_EENGINE, "ERR_CONTEXT_NOT_INITIALIZED",
                     "the engine does not measure this context");
   }
+  return KV8_OK;
+}
+
+kv8_status Measure(Entry &entry, const kv8_measure_options &options,
+                   const std::shared_ptr<Measurement> &measurement, kv8_memory *memory) {
+  uint64_t deadline = NowNs() + static_cast<uint64_t>(options.timeout_ms) * 1000000u;
+  kv8_status status = Start(entry, options, measurement);
+  if (status != KV8_OK) return status;
   while (!measurement->complete && !measurement->dropped) {
     uint64_t now = NowNs();
     if (now >= deadline) {
@@ -141,6 +178,18 @@ kv8_status Measure(Entry &entry, const kv8_measure_options &options,
   return Build(*measurement, memory, entry.err);
 }
 
+kv8_status CheckOptions(const kv8_measure_options &options, kv8_error *err) noexcept {
+  int mode = RawEnum(options.mode);
+  if (mode != KV8_MEASURE_SUMMARY && mode != KV8_MEASURE_DETAILED) {
+    return Invalid(err, "mode is neither summary nor detailed");
+  }
+  int execution = RawEnum(options.execution);
+  if (execution != KV8_MEASURE_DEFAULT && execution != KV8_MEASURE_EAGER) {
+    return Invalid(err, "execution is neither default nor eager");
+  }
+  return KV8_OK;
+}
+
 }  // namespace
 }  // namespace kv8
 
@@ -151,14 +200,8 @@ kv8_status kv8_measure_memory(kv8_context *context, const kv8_measure_options *o
     return kv8::Invalid(err, "context, known options and ret_memory are needed");
   }
   kv8_measure_options known = kv8::Normalised(options);
-  int mode = kv8::RawEnum(known.mode);
-  if (mode != KV8_MEASURE_SUMMARY && mode != KV8_MEASURE_DETAILED) {
-    return kv8::Invalid(err, "mode is neither summary nor detailed");
-  }
-  int execution = kv8::RawEnum(known.execution);
-  if (execution != KV8_MEASURE_DEFAULT && execution != KV8_MEASURE_EAGER) {
-    return kv8::Invalid(err, "execution is neither default nor eager");
-  }
+  kv8_status checked = kv8::CheckOptions(known, err);
+  if (checked != KV8_OK) return checked;
   if (known.timeout_ms == 0) known.timeout_ms = kv8::kDefaultTimeoutMs;
   /* The tasks pumped may be finalizers of the guest's, which may loop. */
   unsigned guard_ms = known.timeout_ms > UINT_MAX - kv8::kGuardExtraMs
@@ -181,6 +224,34 @@ kv8_status kv8_measure_memory(kv8_context *context, const kv8_measure_options *o
   }
   *ret_memory = memory;
   return KV8_OK;
+}
+
+kv8_status kv8_measure_memory_start(kv8_context *context, const kv8_measure_options *options,
+                                    kv8_measured_fn done, void *user, kv8_error *err) {
+  if (context == nullptr || context->state == nullptr || done == nullptr ||
+      !kv8::KnownSize(options)) {
+    return kv8::Invalid(err, "context, known options and done are needed");
+  }
+  kv8_measure_options known = kv8::Normalised(options);
+  kv8_status checked = kv8::CheckOptions(known, err);
+  if (checked != KV8_OK) return checked;
+  std::shared_ptr<kv8::Measurement> measurement;
+  kv8_status status = kv8::Enter(context->isolate, kv8::In(context), err, [&](kv8::Entry &entry) {
+    measurement = std::make_shared<kv8::Measurement>();
+    kv8_status started = kv8::Start(entry, known, measurement);
+    if (started == KV8_OK) { /* from here on the delegate calls it, whatever happens */
+      measurement->done = done;
+      measurement->user = user;
+    }
+    return started;
+  });
+  /* A termination on its way makes Enter() fail after the start. */
+  if (status != KV8_OK && measurement != nullptr) {
+    measurement->done = nullptr;
+    measurement->wanted = false;
+    measurement->current.Reset();
+  }
+  return status;
 }
 
 void kv8_memory_free(kv8_memory *memory) {

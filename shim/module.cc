@@ -1,210 +1,65 @@
 /* SPDX-License-Identifier: MIT
  *
- * module.cc: source text module records. Linking is a table the caller fills (N25), so that V8's
- * resolve callback looks up and never calls out (P29). V8 ends the process when a method is called
- * in the wrong state; here every call passes a gate of our own first (P32). It loads nothing: no
- * specifier is ever looked up outside the table (MO05).
+ * module.cc: making source text modules, asking them, and how long their handles live. It loads
+ * nothing (MO05) and neither links nor evaluates: module_link.cc and module_evaluate.cc do.
  */
-#include <unordered_set>
-
-#include "shim/internal.hh"
+#include "shim/module.hh"
 
 namespace kv8 {
+
 namespace {
 
-constexpr char kStatusCode[] = "ERR_VM_MODULE_STATUS";
-constexpr char kLinkFailure[] = "ERR_VM_MODULE_LINK_FAILURE";
+template <class T>
+void SetWeak(v8::Global<T> &reference) noexcept {
+  if (!reference.IsEmpty()) reference.SetWeak();
+}
 
-kv8_module_status StatusIn(v8::Isolate *isolate, const kv8_module *module) {
-  if (module->terminated) return KV8_MODULE_ERRORED;
-  switch (module->module.Get(isolate)->GetStatus()) {
-    case v8::Module::kUninstantiated:
-      return KV8_MODULE_UNLINKED;
-    case v8::Module::kInstantiating:
-      return KV8_MODULE_LINKING;
-    case v8::Module::kInstantiated:
-      return KV8_MODULE_LINKED;
-    case v8::Module::kEvaluating:
-      return KV8_MODULE_EVALUATING;
-    case v8::Module::kEvaluated:
-      return KV8_MODULE_EVALUATED;
-    case v8::Module::kErrored:
-      break;
+}  // namespace
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+void Request::Read(v8::Isolate *isolate, v8::Local<v8::Context> context, v8::Local<v8::String> text,
+                   v8::Local<v8::FixedArray> from, int stride, bool source_phase) {
+  specifier = ToUtf8(isolate, text);
+  phase = source_phase ? KV8_PHASE_SOURCE : KV8_PHASE_EVALUATION;
+  for (int i = 0; i + 1 < from->Length(); i += stride) {
+    for (int part = i; part < i + 2; part++) {
+      v8::Local<v8::Value> value = compat::ElementAt(context, from, part).As<v8::Value>();
+      texts.push_back(value->IsString() ? ToUtf8(isolate, value.As<v8::String>()) : "");
+    }
   }
-  return KV8_MODULE_ERRORED;
+  for (size_t i = 0; i < texts.size(); i += 2) {
+    attributes.push_back({Span(texts[i]), Span(texts[i + 1])});
+  }
 }
 
-bool Usable(const kv8_module *module) noexcept {
-  return module != nullptr && module->isolate != nullptr && !module->module.IsEmpty();
+kv8_module_request Request::View() const noexcept {
+  return {Span(specifier), phase, attributes.empty() ? nullptr : attributes.data(),
+          attributes.size()};
 }
 
-EnterOptions InModule(const kv8_module *module, unsigned timeout_ms = 0, bool drain = false) {
-  return {&module->context, timeout_ms, drain};
+std::string Request::Key() const {
+  std::string key = specifier;
+  for (const std::string &text : texts) {
+    key.append(1, '\0').append(std::to_string(text.size())).append(1, ':').append(text);
+  }
+  return key;
 }
 
-kv8_status WrongState(kv8_error *err, const char *must) {
-  return SetError(err, KV8_ESTATE, kStatusCode, "Module status %s", must);
-}
+namespace {
 
-/* V8 has merged requests that are wholly alike; two that differ in their attributes only are one to
- * us, because one module answers both. */
-bool ReadRequests(Entry &entry, kv8_module *module, v8::Local<v8::Module> record) {
+/* V8 has merged requests that are wholly alike, and keeps the order of the source. */
+void ReadRequests(Entry &entry, kv8_module *module, v8::Local<v8::Module> record) {
   v8::Local<v8::FixedArray> requests = record->GetModuleRequests();
+  module->requests.resize(static_cast<size_t>(requests->Length()));
   for (int i = 0; i < requests->Length(); i++) {
     v8::HandleScope scope(entry.isolate);
-    std::string specifier =
-        ToUtf8(entry.isolate, compat::ModuleRequestAt(entry.context, requests, i)->GetSpecifier());
-    if (module->request_index.try_emplace(specifier, module->requests.size()).second) {
-      module->requests.push_back(std::move(specifier));
-    }
+    v8::Local<v8::ModuleRequest> from = compat::ModuleRequestAt(entry.context, requests, i);
+    Request &request = module->requests[static_cast<size_t>(i)];
+    request.Read(entry.isolate, entry.context, from->GetSpecifier(), compat::ImportAttributes(from),
+                 3, compat::IsSourcePhase(from));
+    module->request_index.try_emplace(request.Key(), static_cast<size_t>(i));
   }
-  return true;
-}
-
-/* V8's name for a module, back to ours; NULL for one this library did not make. */
-kv8_module *FindModule(kv8_isolate *isolate, v8::Local<v8::Module> record) {
-  auto [at, end] = isolate->modules.equal_range(record->GetIdentityHash());
-  for (; at != end; ++at) {
-    if (at->second->module == record) return at->second;
-  }
-  return nullptr;
-}
-
-void ThrowLinkError(v8::Isolate *isolate) {
-  isolate->ThrowException(v8::Exception::Error(Literal(isolate, "module request is not linked")));
-}
-
-/* The table lookup. CheckLinked() has seen to it that there is an answer. */
-v8::MaybeLocal<v8::Module> Resolve(v8::Local<v8::Context> context, v8::Local<v8::String> specifier,
-                                   v8::Local<v8::FixedArray>, v8::Local<v8::Module> referrer) {
-  ContextState *state = StateOf(context);
-  v8::Isolate *isolate = state->isolate->v8;
-  try {
-    kv8_module *from = FindModule(state->isolate, referrer);
-    if (from != nullptr) {
-      auto at = from->request_index.find(ToUtf8(isolate, specifier));
-      if (at != from->request_index.end() && at->second < from->linked.size() &&
-          from->linked[at->second] != nullptr) {
-        return from->linked[at->second]->module.Get(isolate);
-      }
-    }
-  } catch (const std::bad_alloc &) { /* must not unwind through V8: an unresolved request */
-  }
-  ThrowLinkError(isolate);
-  return {};
-}
-
-/* Calls `visit` once for each module that instantiating `root` would reach through tables. */
-template <class Visit>
-kv8_status WalkUninstantiated(v8::Isolate *isolate, kv8_module *root, Visit &&visit) {
-  std::unordered_set<kv8_module *> seen = {root};
-  std::vector<kv8_module *> open = {root};
-  while (!open.empty()) {
-    kv8_module *module = open.back();
-    open.pop_back();
-    kv8_status status = visit(module);
-    if (status != KV8_OK) return status;
-    if (StatusIn(isolate, module) != KV8_MODULE_UNLINKED) continue;
-    for (kv8_module *next : module->linked) {
-      if (next != nullptr && seen.insert(next).second) open.push_back(next);
-    }
-  }
-  return KV8_OK;
-}
-
-kv8_status CheckLinked(Entry &entry, kv8_module *root) {
-  return WalkUninstantiated(entry.isolate, root, [&](kv8_module *module) {
-    if (module->terminated) {
-      return SetError(entry.err, KV8_ELINK, kLinkFailure,
-                      "module '%.200s' was terminated while it was evaluated",
-                      module->identifier.c_str());
-    }
-    if (StatusIn(entry.isolate, module) != KV8_MODULE_UNLINKED) return KV8_OK;
-    for (size_t i = 0; i < module->requests.size(); i++) {
-      if (module->is_linked && module->linked[i] != nullptr) continue;
-      return SetError(entry.err, KV8_ELINK, kLinkFailure,
-                      "request for '%.200s' can not be resolved on module '%.200s' that is not "
-                      "linked",
-                      module->requests[i].c_str(), module->identifier.c_str());
-    }
-    return KV8_OK;
-  });
-}
-
-void DropTable(kv8_module *module) noexcept {
-  for (kv8_module *target : module->linked) {
-    if (target != nullptr) target->linked_by--;
-  }
-  std::vector<kv8_module *>().swap(module->linked);
-}
-
-/* Remembers why a module is errored: the first answer is the only one (MO10). */
-void Remember(kv8_module *module, const kv8_error &error) {
-  if (module->error == nullptr) module->error = std::make_unique<kv8_error>(error);
-}
-
-/* After a termination V8 says of the modules it interrupted that they are errored and keeps null
- * as their exception, or believes them evaluated (P19). */
-void RememberTermination(kv8_module *root, const kv8_error &error) {
-  root->terminated = true;
-  Remember(root, error);
-  v8::Isolate *isolate = root->isolate->v8;
-  v8::Isolate::Scope isolate_scope(isolate);
-  v8::HandleScope handle_scope(isolate);
-  for (const auto &[hash, module] : root->isolate->modules) {
-    if (module->error != nullptr || module->terminated) continue;
-    v8::Local<v8::Module> record = module->module.Get(isolate);
-    if (record->GetStatus() == v8::Module::kErrored && record->GetException()->IsNull()) {
-      module->terminated = true;
-      Remember(module, error);
-    }
-  }
-}
-
-/* Describes `reason` and remembers it. */
-kv8_status Rejected(Entry &entry, kv8_module *module, v8::Local<v8::Value> reason) {
-  kv8_error error = {};
-  DescribeException(entry.isolate, entry.context, reason,
-                    v8::Exception::CreateMessage(entry.isolate, reason), KV8_EEXCEPTION, &error);
-  Remember(module, error);
-  if (entry.err != nullptr) *entry.err = *module->error;
-  return module->error->status;
-}
-
-/* What is known of an evaluation that has been begun. */
-kv8_status Settle(Entry &entry, kv8_module *module, kv8_promise_state *ret_state) {
-  v8::Local<v8::Module> record = module->module.Get(entry.isolate);
-  if (record->GetStatus() == v8::Module::kErrored) {
-    return Rejected(entry, module, record->GetException());
-  }
-  *ret_state = KV8_PROMISE_FULFILLED;
-  if (module->promise.IsEmpty()) return KV8_OK;
-  v8::Local<v8::Promise> promise = module->promise.Get(entry.isolate);
-  switch (promise->State()) {
-    case v8::Promise::kPending:
-      *ret_state = KV8_PROMISE_PENDING;
-      return KV8_OK;
-    case v8::Promise::kFulfilled:
-      return KV8_OK;
-    case v8::Promise::kRejected:
-      break;
-  }
-  return Rejected(entry, module, promise->Result());
-}
-
-/* Starts the evaluation, or asks V8 for the promise of one a parent started. */
-kv8_status Start(Entry &entry, kv8_module *module) {
-  v8::Local<v8::Value> result;
-  entry.owner->module_evaluating = true;
-  bool done = module->module.Get(entry.isolate)->Evaluate(entry.context).ToLocal(&result);
-  entry.owner->module_evaluating = false;
-  if (!done) return entry.Fail();
-  if (result->IsPromise()) {
-    v8::Local<v8::Promise> promise = result.As<v8::Promise>();
-    promise->MarkAsHandled(); /* its rejection is this call's answer */
-    module->promise.Reset(entry.isolate, promise);
-  }
-  return KV8_OK;
 }
 
 /* CompileModule(), which must not be told kEagerCompile. */
@@ -224,6 +79,72 @@ kv8_status Compile(Entry &entry, Source &text, v8::Local<v8::Module> *ret_record
   return KV8_OK;
 }
 
+/* Adds to what stays as long as the module. Runs no code, whatever Array.prototype has. */
+void Append(Entry &entry, kv8_module *module, v8::Local<v8::Value> value) {
+  if (module->more.IsEmpty()) {
+    module->more.Reset(entry.isolate, v8::Array::New(entry.isolate));
+    Rehold(entry.isolate, module);
+  }
+  v8::Local<v8::Array> more = module->more.Get(entry.isolate);
+  more->CreateDataProperty(entry.context, more->Length(), value).Check();
+}
+
+/* ---- lives of handles ----------------------------------------------------------------------- */
+
+/* Whether V8 may still call back for this module, although nobody needs its handle any more. */
+bool IsAwaited(const kv8_module *module) noexcept {
+  kv8_isolate *owner = module->isolate;
+  if (owner == nullptr || owner->is_closing || !Usable(module)) return false;
+  v8::Isolate::Scope isolate_scope(owner->v8);
+  v8::HandleScope scope(owner->v8);
+  v8::Module::Status status = module->module.Get(owner->v8)->GetStatus();
+  if (status == v8::Module::kEvaluating) return true;
+  if (module->is_synthetic) {
+    return module->on_evaluate != nullptr && status == v8::Module::kInstantiated;
+  }
+  return module->hooks != nullptr && module->hooks->on_import_meta != nullptr &&
+         status >= v8::Module::kInstantiated;
+}
+
+void OnRetiredCollected(const v8::WeakCallbackInfo<ModuleOwner> &info) {
+  ModuleOwner *owner = info.GetParameter();
+  kv8_isolate *isolate = owner->module->isolate;
+  owner->module->module.Reset();
+  Bury(isolate, owner);
+}
+
+/* Makes the handle's references weak. */
+void Weaken(kv8_module *module) noexcept {
+  auto weaken = [](auto &handle) { /* V8 does not accept an empty one */
+                                   if (!handle.IsEmpty()) handle.SetWeak();
+  };
+  weaken(module->module);
+  weaken(module->unbound);
+  weaken(module->context);
+  weaken(module->outcome);
+  weaken(module->more);
+}
+
+/* From now on the handle goes when V8's record goes. */
+bool Retire(kv8_module *module) noexcept {
+  auto *owner = new (std::nothrow) ModuleOwner(module);
+  if (owner == nullptr) return false;
+  module->owner = owner;
+  module->is_tied = false;
+  module->is_retired = true;
+  module->holder.Reset();
+  Weaken(module);
+  module->module.SetWeak(owner, OnRetiredCollected, v8::WeakCallbackType::kParameter);
+  return true;
+}
+
+/* The end of a handle for whoever had it. */
+void Release(kv8_module *module) noexcept {
+  LeaveLinking(module);
+  Forget(module);
+  if (!IsAwaited(module) || !Retire(module)) delete module;
+}
+
 kv8_status CopyCache(Entry &entry, const kv8_module *module, kv8_blob *ret_data) {
   return CopyCachedData(
       std::unique_ptr<v8::ScriptCompiler::CachedData>(
@@ -237,12 +158,16 @@ kv8_status CreateCachedData(kv8_module *module, CacheOf what, kv8_blob *ret_data
   if (!Usable(module) || ret_data == nullptr) {
     return Invalid(err, "module and ret_data are needed");
   }
+  if (module->is_synthetic) {
+    return SetError(err, KV8_ESTATE, "", "a synthetic module has no code to cache");
+  }
   kv8_blob data = {nullptr, 0};
   kv8_status status =
       Enter(module->isolate, InModule(module), err, [&](Entry &entry) -> kv8_status {
-        kv8_module_status now = StatusIn(entry.isolate, module);
-        if (now == KV8_MODULE_LINKING || now == KV8_MODULE_EVALUATING ||
-            (what == CacheOf::kUnevaluated && now > KV8_MODULE_LINKED)) {
+        v8::Module::Status now = module->module.Get(entry.isolate)->GetStatus();
+        bool evaluated = now >= v8::Module::kEvaluated || module->link_failed;
+        if (now == v8::Module::kInstantiating || now == v8::Module::kEvaluating ||
+            (what == CacheOf::kUnevaluated && evaluated)) {
           return SetError(entry.err, KV8_ESTATE, "ERR_VM_MODULE_CANNOT_CREATE_CACHED_DATA",
                           "Cached data cannot be created for a module which has been evaluated");
         }
@@ -258,18 +183,70 @@ kv8_status CreateCachedData(kv8_module *module, CacheOf what, kv8_blob *ret_data
 
 }  // namespace
 
-void ForgetModule(kv8_module *module) noexcept {
-  kv8_isolate *isolate = module->isolate;
-  if (isolate == nullptr || !module->listed) return;
-  DropTable(module);
-  auto [at, end] = isolate->modules.equal_range(module->hash);
-  for (; at != end; ++at) {
-    if (at->second == module) {
-      isolate->modules.erase(at);
+kv8_module_status StatusIn(v8::Isolate *isolate, const kv8_module *module) {
+  if (module->terminated || module->link_failed) return KV8_MODULE_ERRORED;
+  switch (module->module.Get(isolate)->GetStatus()) {
+    case v8::Module::kUninstantiated:
+      return module->linking != nullptr ? KV8_MODULE_LINKING : KV8_MODULE_UNLINKED;
+    case v8::Module::kInstantiating:
+      return KV8_MODULE_LINKING;
+    case v8::Module::kInstantiated:
+      return KV8_MODULE_LINKED;
+    case v8::Module::kEvaluating:
+      return KV8_MODULE_EVALUATING;
+    case v8::Module::kEvaluated:
+      return KV8_MODULE_EVALUATED;
+    case v8::Module::kErrored:
       break;
-    }
   }
-  module->listed = false;
+  return KV8_MODULE_ERRORED;
+}
+
+kv8_status WrongState(kv8_error *err, const char *must) {
+  return SetError(err, KV8_ESTATE, kStatusCode, "Module status %s", must);
+}
+
+kv8_module *FindModule(kv8_isolate *isolate, v8::Local<v8::Module> record) {
+  auto [at, end] = isolate->modules.equal_range(record->GetIdentityHash());
+  for (; at != end; ++at) {
+    if (at->second->module == record) return at->second;
+  }
+  return nullptr;
+}
+
+std::string NextIdentifier(ContextState *state) {
+  return "vm:module(" + std::to_string(state->modules_made++) + ")";
+}
+
+void Adopt(Entry &entry, kv8_module *module, v8::Local<v8::Module> record, std::string identifier) {
+  module->identifier = std::move(identifier);
+  module->module.Reset(entry.isolate, record);
+  module->context.Reset(entry.isolate, entry.context);
+  module->hash = record->GetIdentityHash();
+  module->number = ++entry.owner->modules_made;
+  entry.owner->modules.emplace(module->hash, module);
+  module->listed = true;
+}
+
+void Rehold(v8::Isolate *isolate, kv8_module *module) {
+  if (!module->is_tied || module->holder.IsEmpty()) return;
+  v8::Local<v8::Object> holder = module->holder.Get(isolate);
+  SetHolderReference(isolate, holder, kModuleOutcome, module->outcome.Get(isolate));
+  SetHolderReference(isolate, holder, kModuleMore, module->more.Get(isolate));
+  SetWeak(module->outcome);
+  SetWeak(module->more);
+}
+
+void KeepTied(Entry &entry, kv8_module *module, kv8_module *target) {
+  if (target->is_tied && !target->holder.IsEmpty()) {
+    Append(entry, module, target->holder.Get(entry.isolate));
+  }
+}
+
+void Forget(kv8_module *module) noexcept {
+  kv8_isolate *isolate = module->isolate;
+  if (isolate == nullptr) return;
+  DropTable(module, false);
   if (module->linked_by == 0) return;
   /* Freed before those that link to it were instantiated: their requests are open again. */
   for (const auto &[hash, other] : isolate->modules) {
@@ -280,7 +257,59 @@ void ForgetModule(kv8_module *module) noexcept {
   module->linked_by = 0;
 }
 
+ModuleOwner::~ModuleOwner() {
+  kv8_module *owned = std::exchange(module, nullptr);
+  if (owned == nullptr) return;
+  owned->owner = nullptr;
+  if (owned->is_tied) {
+    Release(owned);
+  } else {
+    delete owned;
+  }
+}
+
+void FreeModules(kv8_isolate *isolate) noexcept {
+  isolate->is_closing = true;
+  FreeLinks(isolate);
+  for (;;) {
+    ModuleOwner *retired = nullptr;
+    for (const auto &[hash, module] : isolate->modules) {
+      if (module->is_retired) retired = module->owner;
+    }
+    if (retired == nullptr) break;
+    delete retired;
+  }
+  while (isolate->hooks != nullptr) delete isolate->hooks;
+}
+
 }  // namespace kv8
+
+kv8_module::~kv8_module() {
+  Drop();
+}
+
+void kv8_module::Drop() noexcept {
+  if (listed) {
+    kv8::LeaveLinking(this);
+    kv8::Forget(this);
+    auto [at, end] = isolate->modules.equal_range(hash);
+    for (; at != end; ++at) {
+      if (at->second == this) {
+        isolate->modules.erase(at);
+        break;
+      }
+    }
+    listed = false;
+  }
+  module.Reset();
+  unbound.Reset();
+  context.Reset();
+  outcome.Reset();
+  more.Reset();
+  holder.Reset();
+  tied_to.Reset();
+  if (release != nullptr) std::exchange(release, nullptr)(user);
+}
 
 using kv8::Enter;
 using kv8::Entry;
@@ -321,23 +350,22 @@ kv8_status kv8_module_compile(kv8_context *context, const kv8_source *source,
   std::unique_ptr<kv8_module> made;
   status = Enter(context->isolate, kv8::In(context), err, [&](Entry &entry) -> kv8_status {
     std::string identifier(text.filename());
-    if (identifier.empty()) {
-      identifier = "vm:module(" + std::to_string(context->state->modules_made++) + ")";
-    }
+    if (identifier.empty()) identifier = kv8::NextIdentifier(context->state);
     kv8_status prepared = text.Prepare(entry, kv8::SourceKind::kModule, identifier);
     if (prepared != KV8_OK) return prepared;
     v8::Local<v8::Module> record;
     kv8_status compiled = kv8::Compile(entry, text, &record);
     if (compiled != KV8_OK) return compiled;
     made = std::make_unique<kv8_module>(entry.owner);
-    made->identifier = std::move(identifier);
-    made->module.Reset(entry.isolate, record);
     made->unbound.Reset(entry.isolate, record->GetUnboundModuleScript());
-    made->context.Reset(entry.isolate, entry.context);
     kv8::ReadRequests(entry, made.get(), record);
-    made->hash = record->GetIdentityHash();
-    entry.owner->modules.emplace(made->hash, made.get());
-    made->listed = true;
+    made->says_await = text.Mentions("await");
+    kv8::Adopt(entry, made.get(), record, std::move(identifier));
+    bool told = false;
+    if (made->says_await && !kv8::compat::HasTopLevelAwait(record, &told)) {
+      kv8::Append(entry, made.get(), text.text()); /* first, see kv8_module_has_top_level_await() */
+    }
+    made->hooks = text.Succeed();
     return KV8_OK;
   });
   if (status != KV8_OK) return status;
@@ -347,7 +375,8 @@ kv8_status kv8_module_compile(kv8_context *context, const kv8_source *source,
 }
 
 void kv8_module_free(kv8_module *module) {
-  delete module;
+  if (module == nullptr || module->is_tied || module->is_retired) return;
+  kv8::Release(module);
 }
 
 kv8_module_status kv8_module_get_status(const kv8_module *module) {
@@ -361,172 +390,25 @@ kv8_span kv8_module_get_identifier(const kv8_module *module) {
   return module == nullptr ? kv8_span{nullptr, 0} : kv8::Span(module->identifier);
 }
 
+bool kv8_module_is_synthetic(const kv8_module *module) {
+  return module != nullptr && module->is_synthetic;
+}
+
 size_t kv8_module_get_request_count(const kv8_module *module) {
   return module == nullptr ? 0 : module->requests.size();
 }
 
-kv8_status kv8_module_get_request(const kv8_module *module, size_t index, kv8_span *ret_specifier,
-                                  kv8_error *err) {
-  if (module == nullptr || ret_specifier == nullptr) {
-    return Invalid(err, "module and ret_specifier are needed");
+kv8_status kv8_module_get_request(const kv8_module *module, size_t index,
+                                  kv8_module_request *ret_request, kv8_error *err) {
+  if (module == nullptr || ret_request == nullptr) {
+    return Invalid(err, "module and ret_request are needed");
   }
   if (index >= module->requests.size()) {
-    return SetError(err, KV8_EINVAL, "", "request %zu: module has %zu", index,
-                    module->requests.size());
+    return SetError(err, KV8_EINVAL, "", "request %zu: module '%.200s' has %zu", index,
+                    module->identifier.c_str(), module->requests.size());
   }
-  *ret_specifier = kv8::Span(module->requests[index]);
+  *ret_request = module->requests[index].View();
   return KV8_OK;
-}
-
-kv8_status kv8_module_link_requests(kv8_module *module, kv8_module *const *modules,
-                                    size_t modules_count, kv8_error *err) {
-  if (!Usable(module) || (modules == nullptr && modules_count > 0)) {
-    return Invalid(err, "module and modules are needed");
-  }
-  return Enter(module->isolate, InModule(module), err, [&](Entry &entry) -> kv8_status {
-    if (StatusIn(entry.isolate, module) != KV8_MODULE_UNLINKED) {
-      return kv8::WrongState(entry.err, "must be unlinked");
-    }
-    if (module->is_linked) {
-      return SetError(entry.err, KV8_ESTATE, "ERR_VM_MODULE_ALREADY_LINKED",
-                      "Module has already been linked");
-    }
-    if (modules_count != module->requests.size()) {
-      return SetError(entry.err, KV8_ELINK, "ERR_MODULE_LINK_MISMATCH",
-                      "Expected %zu modules, got %zu", module->requests.size(), modules_count);
-    }
-    for (size_t i = 0; i < modules_count; i++) {
-      if (!Usable(modules[i])) {
-        return SetError(entry.err, KV8_EINVAL, "ERR_VM_MODULE_NOT_MODULE",
-                        "Provided module is not an instance of Module");
-      }
-      if (modules[i]->isolate != module->isolate || modules[i]->context != module->context) {
-        return SetError(entry.err, KV8_ELINK, "ERR_VM_MODULE_DIFFERENT_CONTEXT",
-                        "Linked modules must use the same context");
-      }
-      if (StatusIn(entry.isolate, modules[i]) == KV8_MODULE_ERRORED) {
-        return SetError(entry.err, KV8_ELINK, kv8::kLinkFailure,
-                        "request for '%.200s' resolved to an errored module",
-                        module->requests[i].c_str());
-      }
-    }
-    module->linked.assign(modules, modules + modules_count);
-    for (kv8_module *target : module->linked) target->linked_by++;
-    module->is_linked = true;
-    return KV8_OK;
-  });
-}
-
-kv8_status kv8_module_instantiate(kv8_module *module, kv8_error *err) {
-  if (!Usable(module)) return Invalid(err, "module is needed");
-  return Enter(module->isolate, InModule(module), err, [&](Entry &entry) -> kv8_status {
-    switch (StatusIn(entry.isolate, module)) {
-      case KV8_MODULE_UNLINKED:
-        break;
-      case KV8_MODULE_LINKED:
-        return KV8_OK;
-      default:
-        return kv8::WrongState(entry.err, "must be unlinked or linked");
-    }
-    kv8_status linked = kv8::CheckLinked(entry, module);
-    if (linked != KV8_OK) return linked;
-    std::vector<kv8_module *> reached;
-    kv8::WalkUninstantiated(entry.isolate, module, [&](kv8_module *each) {
-      reached.push_back(each);
-      return KV8_OK;
-    });
-    if (module->module.Get(entry.isolate)
-            ->InstantiateModule(entry.context, kv8::Resolve)
-            .IsNothing()) {
-      return entry.Fail(KV8_ESYNTAX);
-    }
-    for (kv8_module *each : reached) kv8::DropTable(each); /* P05: keeps nothing alive */
-    return KV8_OK;
-  });
-}
-
-kv8_status kv8_module_evaluate(kv8_module *module, const kv8_run_options *options,
-                               kv8_promise_state *ret_state, kv8_error *err) {
-  if (!Usable(module) || !kv8::KnownSize(options)) {
-    return Invalid(err, "module and known options are needed");
-  }
-  unsigned timeout_ms = kv8::Normalised(options).timeout_ms;
-  kv8_promise_state state = KV8_PROMISE_PENDING;
-  bool begun = false;
-  kv8_error local = {};
-  kv8_status status = Enter(
-      module->isolate, InModule(module, timeout_ms, true), &local, [&](Entry &entry) -> kv8_status {
-        kv8_module_status now = StatusIn(entry.isolate, module);
-        if (now < KV8_MODULE_LINKED || now == KV8_MODULE_EVALUATING) {
-          return kv8::WrongState(entry.err, "must be one of linked, evaluated, or errored");
-        }
-        if (now == KV8_MODULE_ERRORED) return KV8_OK; /* N20: says it again, below */
-        if (entry.owner->module_evaluating) {
-          return SetError(entry.err, KV8_ESTATE, kv8::kStatusCode,
-                          "Another module of this isolate is being evaluated");
-        }
-        begun = true;
-        return kv8::Start(entry, module);
-      });
-  if (status == KV8_OK && module->error == nullptr) { /* the microtasks have been drained */
-    status = Enter(module->isolate, InModule(module, timeout_ms), &local,
-                   [&](Entry &entry) { return kv8::Settle(entry, module, &state); });
-  } else if (begun && status / 100 == KV8_ETIMEOUT / 100) {
-    try {
-      kv8::RememberTermination(module, local);
-    } catch (const std::bad_alloc &) {
-      status = SetError(&local, KV8_ENOMEM, "", "out of memory");
-    }
-  }
-  if (status == KV8_OK && module->error != nullptr) {
-    local = *module->error;
-    status = local.status;
-  }
-  if (status != KV8_OK) {
-    if (err != nullptr) *err = local;
-    return status;
-  }
-  if (ret_state != nullptr) *ret_state = state;
-  return KV8_OK;
-}
-
-kv8_status kv8_module_get_error(kv8_module *module, kv8_error *ret_error, kv8_error *err) {
-  if (!Usable(module) || ret_error == nullptr) {
-    return Invalid(err, "module and ret_error are needed");
-  }
-  return Enter(module->isolate, InModule(module), err, [&](Entry &entry) -> kv8_status {
-    if (StatusIn(entry.isolate, module) != KV8_MODULE_ERRORED) {
-      return kv8::WrongState(entry.err, "must be errored");
-    }
-    if (module->error == nullptr) {
-      v8::Local<v8::Value> reason = module->module.Get(entry.isolate)->GetException();
-      kv8_error error = {};
-      kv8::DescribeException(entry.isolate, entry.context, reason,
-                             v8::Exception::CreateMessage(entry.isolate, reason), KV8_EEXCEPTION,
-                             &error);
-      kv8::Remember(module, error);
-    }
-    *ret_error = *module->error;
-    return KV8_OK;
-  });
-}
-
-kv8_status kv8_module_copy_namespace(kv8_module *module, kv8_value **ret_value, kv8_error *err) {
-  if (!Usable(module) || ret_value == nullptr) {
-    return Invalid(err, "module and ret_value are needed");
-  }
-  std::unique_ptr<kv8_value> made;
-  kv8_status status =
-      Enter(module->isolate, InModule(module), err, [&](Entry &entry) -> kv8_status {
-        v8::Local<v8::Module> record = module->module.Get(entry.isolate);
-        if (record->GetStatus() < v8::Module::kInstantiated) {
-          return kv8::WrongState(entry.err, "must not be unlinked or linking");
-        }
-        made = kv8::NewValue(entry.owner, record->GetModuleNamespace());
-        return KV8_OK;
-      });
-  if (status == KV8_OK) *ret_value = made.release();
-  return status;
 }
 
 kv8_status kv8_module_create_cached_data(kv8_module *module, kv8_blob *ret_data, kv8_error *err) {
@@ -536,4 +418,97 @@ kv8_status kv8_module_create_cached_data(kv8_module *module, kv8_blob *ret_data,
 kv8_status kv8_module_create_warm_cached_data(kv8_module *module, kv8_blob *ret_data,
                                               kv8_error *err) {
   return kv8::CreateCachedData(module, kv8::CacheOf::kAny, ret_data, err);
+}
+
+kv8_status kv8_module_copy_source_map_url(kv8_module *module, kv8_blob *ret_url, kv8_error *err) {
+  if (!Usable(module) || ret_url == nullptr) return Invalid(err, "module and ret_url are needed");
+  kv8_blob url = {nullptr, 0};
+  kv8_status status =
+      Enter(module->isolate, InModule(module), err, [&](Entry &entry) -> kv8_status {
+        if (module->is_synthetic) return KV8_OK;
+        v8::Local<v8::Value> value =
+            kv8::compat::SourceMappingUrl(module->unbound.Get(entry.isolate));
+        if (value->IsString()) {
+          std::string text = kv8::ToUtf8(entry.isolate, value.As<v8::String>());
+          if (!text.empty()) url = kv8::NewBlob(text.data(), text.size());
+        }
+        return KV8_OK;
+      });
+  if (status == KV8_OK) {
+    *ret_url = url;
+  } else {
+    kv8_blob_free(&url);
+  }
+  return status;
+}
+
+/* ---- ties ----------------------------------------------------------------------------------- */
+
+kv8_status kv8_module_tie(kv8_module *module, const kv8_value *object, kv8_error *err) {
+  if (!Usable(module) || object == nullptr || object->isolate != module->isolate) {
+    return Invalid(err, "module and object are needed, of one isolate");
+  }
+  return Enter(module->isolate, InModule(module), err, [&](Entry &entry) -> kv8_status {
+    v8::Local<v8::Value> value = object->value.Get(entry.isolate);
+    v8::Local<v8::Object> holder;
+    if (!value->IsObject()) {
+      return SetError(entry.err, KV8_EINVAL, "ERR_INVALID_ARG_TYPE", "not an object");
+    }
+    if (module->is_tied || module->is_retired ||
+        kv8::HolderOf(entry.owner, value, kv8::HoldKey::kModule).ToLocal(&holder)) {
+      return SetError(entry.err, KV8_ESTATE, "", "module '%.200s' is tied, or the object has one",
+                      module->identifier.c_str());
+    }
+    /* Whoever needs the module needs the object: in JavaScript that is the module. */
+    kv8::Append(entry, module, value);
+    auto owner = std::make_unique<kv8::ModuleOwner>(nullptr);
+    kv8::ModuleOwner *owned = owner.get();
+    if (!kv8::NewHolder(entry.owner, entry.context, std::move(owner),
+                        {module->module.Get(entry.isolate), module->unbound.Get(entry.isolate),
+                         module->outcome.Get(entry.isolate), module->more.Get(entry.isolate)})
+             .ToLocal(&holder) ||
+        !kv8::Hold(entry.owner, entry.context, value.As<v8::Object>(), kv8::HoldKey::kModule,
+                   holder)) {
+      return entry.Fail(KV8_EENGINE);
+    }
+    owned->module = module;
+    module->owner = owned;
+    module->holder.Reset(entry.isolate, holder);
+    module->is_tied = true;
+    for (const auto &[hash, other] : entry.owner->modules) {
+      for (kv8_module *target : other->linked) {
+        if (target == module) kv8::KeepTied(entry, other, module);
+      }
+    }
+    kv8::KeepInLinking(entry, module);
+    module->holder.SetWeak();
+    module->tied_to.Reset(entry.isolate, value.As<v8::Object>());
+    module->tied_to.SetWeak();
+    kv8::Weaken(module);
+    return KV8_OK;
+  });
+}
+
+kv8_status kv8_module_copy_owner(const kv8_module *module, kv8_value **ret_owner, kv8_error *err) {
+  if (!Usable(module) || ret_owner == nullptr) {
+    return Invalid(err, "module and ret_owner are needed");
+  }
+  std::unique_ptr<kv8_value> made;
+  kv8_status status = Enter(module->isolate, {}, err, [&](Entry &entry) -> kv8_status {
+    if (!module->tied_to.IsEmpty()) {
+      made = kv8::NewValue(entry.owner, module->tied_to.Get(entry.isolate));
+    }
+    return KV8_OK;
+  });
+  if (status == KV8_OK) *ret_owner = made.release();
+  return status;
+}
+
+kv8_module *kv8_module_of(const kv8_value *object) {
+  if (object == nullptr || object->isolate == nullptr) return nullptr;
+  v8::Isolate::Scope isolate_scope(object->isolate->v8);
+  v8::HandleScope handle_scope(object->isolate->v8);
+  auto *owner = static_cast<kv8::ModuleOwner *>(
+      kv8::HeldBy(object->isolate, object->value.Get(object->isolate->v8), kv8::HoldKey::kModule));
+  return owner == nullptr ? nullptr : owner->module;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * script.cc: scripts, compiled once and bound to a context for each run only (SC01-SC03). All
- * scripts share V8's one constant host-defined option, so that V8's compilation cache works
- * (P07).
+ * scripts without hooks share V8's one constant host-defined option, so that V8's compilation cache
+ * works (P07).
  */
 #include "shim/internal.hh"
+#include "shim/source.hh"
 
 using namespace kv8;
 
@@ -14,6 +15,22 @@ constexpr std::string_view kDefaultFilename = "evalmachine.<anonymous>";
 
 bool IsGone(const kv8_script *script) noexcept {
   return script == nullptr || script->isolate == nullptr;
+}
+
+/* What an object holds that owns a script's handle. */
+struct TiedScript final : Held {
+  ~TiedScript() override {
+    delete script;
+  }
+  kv8_script *script = nullptr;
+};
+
+/* The holder keeps its context alive, which should be none but the object's own. */
+v8::Local<v8::Context> HomeOf(const Entry &entry, v8::Local<v8::Object> object) {
+  v8::Local<v8::Context> home;
+  return !object->IsProxy() && compat::CreationContext(entry.isolate, object).ToLocal(&home)
+             ? home
+             : entry.context;
 }
 
 }  // namespace
@@ -30,7 +47,13 @@ kv8_status kv8_script_compile(kv8_isolate *isolate, const kv8_source *source,
     return status;
   }
   const v8::Global<v8::Context> *context = nullptr;
-  status = AnyContext(isolate, &context, err);
+  if (const kv8_context *given = text.context(); given == nullptr) {
+    status = AnyContext(isolate, &context, err);
+  } else if (given->state == nullptr || given->isolate != isolate) {
+    status = Invalid(err, "source.context is of another or a freed isolate");
+  } else {
+    context = &given->state->context;
+  }
   if (status != KV8_OK) {
     return status;
   }
@@ -47,6 +70,7 @@ kv8_status kv8_script_compile(kv8_isolate *isolate, const kv8_source *source,
     }
     made = std::make_unique<kv8_script>(isolate);
     made->script.Reset(entry.isolate, script);
+    text.Succeed();
     return KV8_OK;
   });
   if (status == KV8_OK) {
@@ -59,7 +83,59 @@ kv8_status kv8_script_compile(kv8_isolate *isolate, const kv8_source *source,
 }
 
 void kv8_script_free(kv8_script *script) {
-  delete script;
+  if (script != nullptr && !script->tied) {
+    delete script;
+  }
+}
+
+kv8_status kv8_script_tie(kv8_script *script, const kv8_value *object, kv8_error *err) {
+  if (IsGone(script) || object == nullptr || object->isolate != script->isolate) {
+    return Invalid(err, "script or object is NULL, or of another or a freed isolate");
+  }
+  if (script->tied) {
+    return SetError(err, KV8_ESTATE, "", "the script is tied");
+  }
+  const v8::Global<v8::Context> *context = nullptr;
+  kv8_status status = AnyContext(script->isolate, &context, err);
+  if (status != KV8_OK) {
+    return status;
+  }
+  return Enter(script->isolate, {context, 0, false}, err, [&](Entry &entry) {
+    v8::Local<v8::Value> value = object->value.Get(entry.isolate);
+    if (!value->IsObject()) {
+      return SetError(err, KV8_EINVAL, "ERR_INVALID_ARG_TYPE", "object: not an object");
+    }
+    if (HeldBy(script->isolate, value, HoldKey::kScript) != nullptr) {
+      return SetError(err, KV8_ESTATE, "", "the object has a script");
+    }
+    auto held = std::make_unique<TiedScript>();
+    TiedScript *tied = held.get();
+    v8::Local<v8::Object> holder;
+    if (!NewHolder(script->isolate, HomeOf(entry, value.As<v8::Object>()), std::move(held),
+                   {compat::AsData(script->script.Get(entry.isolate))})
+             .ToLocal(&holder) ||
+        !Hold(script->isolate, entry.context, value.As<v8::Object>(), HoldKey::kScript, holder)) {
+      return entry.Fail(KV8_EENGINE);
+    }
+    tied->script = script;
+    script->tied = true;
+    script->script.SetWeak();
+    return KV8_OK;
+  });
+}
+
+kv8_script *kv8_script_of(const kv8_value *object) {
+  if (object == nullptr || object->isolate == nullptr) {
+    return nullptr;
+  }
+  kv8_script *found = nullptr;
+  Enter(object->isolate, {}, nullptr, [&](Entry &entry) {
+    auto *held = static_cast<TiedScript *>(
+        HeldBy(object->isolate, object->value.Get(entry.isolate), HoldKey::kScript));
+    found = held == nullptr ? nullptr : held->script;
+    return KV8_OK;
+  });
+  return found;
 }
 
 kv8_status kv8_script_run(kv8_script *script, kv8_context *context, const kv8_run_options *options,
@@ -71,20 +147,20 @@ kv8_status kv8_script_run(kv8_script *script, kv8_context *context, const kv8_ru
     return Invalid(err, "kv8_run_options: unknown struct_size");
   }
   std::unique_ptr<kv8_value> made;
-  kv8_status status = Enter(script->isolate, In(context, Normalised(options).timeout_ms, true), err,
-                            [&](Entry &entry) {
-                              v8::Local<v8::Value> value;
-                              if (!script->script.Get(entry.isolate)
-                                       ->BindToCurrentContext()
-                                       ->Run(entry.context)
-                                       .ToLocal(&value)) {
-                                return entry.Fail();
-                              }
-                              if (ret_value != nullptr) {
-                                made = NewValue(script->isolate, value);
-                              }
-                              return KV8_OK;
-                            });
+  kv8_status status =
+      Enter(script->isolate, In(context, Normalised(options)), err, [&](Entry &entry) {
+        v8::Local<v8::Value> value;
+        if (!script->script.Get(entry.isolate)
+                 ->BindToCurrentContext()
+                 ->Run(entry.context)
+                 .ToLocal(&value)) {
+          return entry.Fail();
+        }
+        if (ret_value != nullptr) {
+          made = NewValue(script->isolate, value);
+        }
+        return KV8_OK;
+      });
   if (status == KV8_OK && ret_value != nullptr) {
     *ret_value = made.release();
   }

@@ -27,6 +27,7 @@
 #include <mutex>
 
 #include "shim/internal.hh"
+#include "shim/source.hh"
 
 namespace kv8 {
 
@@ -271,7 +272,15 @@ std::string ToUtf8(v8::Isolate *isolate, v8::Local<v8::String> text) {
 
 /* ---- source --------------------------------------------------------------------------------- */
 
-Source::Source(const kv8_source *source) noexcept {
+namespace {
+
+const kv8_hooks *HooksIn(const kv8_source *source) noexcept {
+  return source == nullptr || !KnownSize(source) ? nullptr : Normalised(source).hooks;
+}
+
+}  // namespace
+
+Source::Source(const kv8_source *source) noexcept : hooks_(HooksIn(source)) {
   if (source == nullptr || !KnownSize(source)) {
     return; /* without a known size even `release` cannot be found */
   }
@@ -281,6 +290,9 @@ Source::Source(const kv8_source *source) noexcept {
 }
 
 Source::~Source() {
+  if (made_ != nullptr) {
+    DropHooks(made_);
+  }
   if (source_.release != nullptr) {
     source_.release(source_.release_user);
   }
@@ -293,6 +305,9 @@ kv8_status Source::Check(kv8_error *err) const noexcept {
   if (!ValidSpan(source_.text) || !ValidSpan(source_.filename) || !ValidSpan(source_.cached_data)) {
     return Invalid(err, "text, filename or cached_data: a length without data");
   }
+  if (source_.string != nullptr && kv8_value_get_type(source_.string) != KV8_TYPE_STRING) {
+    return Invalid(err, "string: no string, or of a freed isolate");
+  }
   int mode = RawEnum(source_.mode);
   if (mode != KV8_COMPILE_LAZY && mode != KV8_COMPILE_EAGER) {
     return Invalid(err, "mode: unknown value");
@@ -304,10 +319,21 @@ kv8_status Source::Check(kv8_error *err) const noexcept {
     return SetError(err, KV8_ETOOBIG, "", "filename is %zu bytes, limit %zu",
                     source_.filename.length, kFilenameMaxBytes);
   }
-  return KV8_OK;
+  return hooks_.Check(err);
+}
+
+bool Source::Mentions(std::string_view word) const noexcept {
+  return View(source_.text).find(word) != std::string_view::npos;
+}
+
+Hooks *Source::Succeed() noexcept {
+  return std::exchange(made_, nullptr);
 }
 
 v8::MaybeLocal<v8::String> Source::MakeText(v8::Isolate *isolate) {
+  if (source_.string != nullptr) {
+    return source_.string->value.Get(isolate).As<v8::String>();
+  }
   std::string_view text = View(source_.text);
   if (source_.release != nullptr && !text.empty() && IsAscii(text.data(), text.size())) {
     auto external = std::make_unique<ExternalText>(text.data(), text.size(), source_.release,
@@ -321,6 +347,9 @@ v8::MaybeLocal<v8::String> Source::MakeText(v8::Isolate *isolate) {
 kv8_status Source::Prepare(Entry &entry, SourceKind kind, std::string_view default_filename) {
   v8::Local<v8::String> text;
   v8::Local<v8::String> filename;
+  if (source_.string != nullptr && source_.string->isolate != entry.owner) {
+    return Invalid(entry.err, "string: of another isolate");
+  }
   if (!MakeText(entry.isolate).ToLocal(&text)) {
     return SetError(entry.err, KV8_ETOOBIG, "", "source is %zu bytes, limit about %d characters",
                     source_.text.length, v8::String::kMaxLength);
@@ -329,11 +358,20 @@ kv8_status Source::Prepare(Entry &entry, SourceKind kind, std::string_view defau
   if (!NewString(entry.isolate, name).ToLocal(&filename)) {
     return entry.Fail(KV8_EENGINE);
   }
-  v8::ScriptOrigin origin = compat::MakeOrigin(entry.isolate, filename, source_.line_offset,
-                                               source_.column_offset, kind == SourceKind::kModule);
+  text_ = text;
+  v8::Local<v8::Data> options;
+  if (hooks_.given()) {
+    v8::Local<v8::Symbol> anchor;
+    made_ = hooks_.Make(entry, &anchor);
+    options = HookOptions(entry.isolate, made_, anchor);
+  }
+  v8::ScriptOrigin origin =
+      compat::MakeOrigin(entry.isolate, filename, source_.line_offset, source_.column_offset,
+                         kind == SourceKind::kModule, options);
   v8::ScriptCompiler::CachedData *cached = nullptr;
-  header_fits_ =
-      offered_ && HeaderFits(entry, kind, source_.cached_data, static_cast<size_t>(text->Length()));
+  bool keeps_hooks = compat::kCachedDataKeepsOptions || !hooks_.imports() || !Mentions("import");
+  header_fits_ = offered_ && keeps_hooks &&
+                 HeaderFits(entry, kind, source_.cached_data, static_cast<size_t>(text->Length()));
   if (header_fits_) {
     cached = new v8::ScriptCompiler::CachedData(
         reinterpret_cast<const uint8_t *>(source_.cached_data.data),

@@ -53,6 +53,7 @@ kv8_status SetError(kv8_error *err, kv8_status status, const char *code, const c
   err->status = status;
   err->line = 0;
   err->column = 0;
+  err->end_column = 0;
   err->resource[0] = '\0';
   err->source_line[0] = '\0';
   err->stack[0] = '\0';

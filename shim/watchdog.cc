@@ -32,6 +32,7 @@ struct Watchdog {
   std::mutex mutex;
   std::condition_variable wake;
   std::set<Run *, Later> armed; /* by deadline */
+  Run *first_sigint = nullptr;  /* that SIGINT is to end */
   pthread_t thread{};
   bool started = false;
   bool stopping = false;
@@ -93,17 +94,57 @@ RunEnd EndOfChain(const Run *run) noexcept {
   return RunEnd::kNormal;
 }
 
+void LinkSigint(Run *run) noexcept {
+  Watchdog &dog = TheWatchdog();
+  run->sigints_before = SigintCount();
+  run->next_sigint = dog.first_sigint;
+  if (run->next_sigint != nullptr) {
+    run->next_sigint->previous_sigint = run;
+  }
+  dog.first_sigint = run;
+}
+
+void UnlinkSigint(Run *run) noexcept {
+  (run->previous_sigint != nullptr ? run->previous_sigint->next_sigint
+                                   : TheWatchdog().first_sigint) = run->next_sigint;
+  if (run->next_sigint != nullptr) {
+    run->next_sigint->previous_sigint = run->previous_sigint;
+  }
+}
+
+void RunsSigintLocked() noexcept {
+  unsigned count = SigintCount();
+  for (Run *run = TheWatchdog().first_sigint; run != nullptr; run = run->next_sigint) {
+    if (run->sigints_before != count && !run->interrupted) {
+      run->interrupted = true;
+      run->isolate->v8->TerminateExecution();
+    }
+  }
+}
+
+bool Unbegun(Run *run, std::unique_lock<std::mutex> *lock) noexcept {
+  lock->unlock();
+  if (run->wants_sigint) {
+    SigintEnd();
+  }
+  return false;
+}
+
 }  // namespace
 
-bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms) noexcept {
+bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms, bool sigint) noexcept {
   Watchdog &dog = TheWatchdog();
+  if (sigint && !SigintBegin()) {
+    return false;
+  }
+  run->wants_sigint = sigint;
   std::unique_lock<std::mutex> lock(dog.mutex);
   run->isolate = isolate;
   run->timeout_ms = timeout_ms;
   if (timeout_ms != 0) {
     if (!dog.started) {
       if (!ThreadsAllowed() || !StartThread(ThreadMain, &dog, kStackBytes, &dog.thread)) {
-        return false;
+        return Unbegun(run, &lock);
       }
       dog.started = true;
     }
@@ -111,9 +152,12 @@ bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms) noexcept {
     try {
       dog.armed.insert(run);
     } catch (...) {
-      return false;
+      return Unbegun(run, &lock);
     }
     run->armed = true;
+  }
+  if (sigint) {
+    LinkSigint(run);
   }
   run->outer = isolate->innermost;
   isolate->innermost = run;
@@ -127,20 +171,31 @@ bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms) noexcept {
 
 RunEnd RunFinish(Run *run, RunEnd *outer_end) noexcept {
   Watchdog &dog = TheWatchdog();
-  std::lock_guard<std::mutex> guard(dog.mutex);
-  if (run->armed) {
-    dog.armed.erase(run);
-    run->armed = false;
+  RunEnd end;
+  {
+    std::lock_guard<std::mutex> guard(dog.mutex);
+    if (run->armed) {
+      dog.armed.erase(run);
+      run->armed = false;
+    }
+    if (run->wants_sigint) {
+      /* The thread may not have come to it yet. */
+      RunsSigintLocked();
+      UnlinkSigint(run);
+    }
+    run->isolate->innermost = run->outer;
+    end = EndOf(run);
+    *outer_end = EndOfChain(run->outer);
+    if (end != RunEnd::kNormal) {
+      run->isolate->v8->CancelTerminateExecution();
+    }
+    if (*outer_end != RunEnd::kNormal) {
+      /* Whether or not we have just cancelled it: the frames further out are to end. */
+      run->isolate->v8->TerminateExecution();
+    }
   }
-  run->isolate->innermost = run->outer;
-  RunEnd end = EndOf(run);
-  *outer_end = EndOfChain(run->outer);
-  if (end != RunEnd::kNormal) {
-    run->isolate->v8->CancelTerminateExecution();
-  }
-  if (*outer_end != RunEnd::kNormal) {
-    /* Whether or not we have just cancelled it: the frames further out are to end. */
-    run->isolate->v8->TerminateExecution();
+  if (run->wants_sigint) {
+    SigintEnd();
   }
   return end;
 }
@@ -156,6 +211,11 @@ void RunInterrupt(kv8_isolate *isolate) noexcept {
     run->interrupted = true;
     isolate->v8->TerminateExecution();
   }
+}
+
+void RunsSigint() noexcept {
+  std::lock_guard<std::mutex> guard(TheWatchdog().mutex);
+  RunsSigintLocked();
 }
 
 void RunHeapExhausted(kv8_isolate *isolate) noexcept {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cli_exec.c: `kiln run`: becomes kiln-run (cli_run.c), which has the command's options and help.
+ * cli_exec.c: `kiln run`: becomes kiln-run (toolkit/run), which has the command's options and help.
  */
 #include <errno.h>
 #include <limits.h>

@@ -106,7 +106,6 @@ static bool make_known(kiln_work *work, kv8_value *known[KNOWN_COUNT]) {
       "  error.code = 'MODULE_NOT_FOUND';\n"
       "  throw error;\n"
       "};";
-  kv8_context *context = work->engine->context;
   kiln_span file = work->job->filename;
   kiln_span directory = {".", 1};
   for (size_t i = file.length; i > 0; i--) {
@@ -118,10 +117,10 @@ static bool make_known(kiln_work *work, kv8_value *known[KNOWN_COUNT]) {
          make_value(work, "return x.exports", known[MODULE], &known[EXPORTS]) &&
          make_value(work, require, NULL, &known[REQUIRE]) &&
          make_value(work, "return undefined", NULL, &known[UNDEFINED]) &&
-         kiln__work_ok(work, kv8_value_from_string(context, kiln__span(file), &known[FILENAME],
-                                                   &work->error)) &&
-         kiln__work_ok(work, kv8_value_from_string(context, kiln__span(directory), &known[DIRNAME],
-                                                   &work->error));
+         kiln__work_ok(work, kv8_string(work->engine->isolate, kiln__span(file), &known[FILENAME],
+                                        &work->error)) &&
+         kiln__work_ok(work, kv8_string(work->engine->isolate, kiln__span(directory),
+                                        &known[DIRNAME], &work->error));
 }
 
 static size_t known_index(kiln_span name) {
@@ -195,12 +194,13 @@ static void bake_function(kiln_work *work) {
 static bool warm_module(kiln_work *work, kv8_module *module) {
   kv8_run_options options = KV8_RUN_OPTIONS_INIT;
   kv8_promise_state state;
-  kv8_span specifier;
+  kv8_module_request request;
   if (kv8_module_get_request_count(module) > 0) {
-    if (kiln__work_ok(work, kv8_module_get_request(module, 0, &specifier, &work->error)))
+    if (kiln__work_ok(work, kv8_module_get_request(module, 0, &request, &work->error)))
       kiln__work_fail(work, "ERR_VM_MODULE_LINK_FAILURE", "Error",
                       "module '%.*s': a module with imports cannot be run to bake it",
-                      specifier.length < 80 ? (int)specifier.length : 80, specifier.data);
+                      request.specifier.length < 80 ? (int)request.specifier.length : 80,
+                      request.specifier.data);
     return false;
   }
   return kiln__work_ok(work, kv8_module_link_requests(module, NULL, 0, &work->error)) &&

@@ -219,9 +219,9 @@ static bool link_one(kiln_work *work, graph *g, kv8_module *module) {
     g->answers_capacity = count;
   }
   for (size_t i = 0; i < count; i++) {
-    kv8_span specifier;
-    if (!kiln__work_ok(work, kv8_module_get_request(module, i, &specifier, &work->error)) ||
-        !resolve(work, g, module, specifier, &g->answers[i]))
+    kv8_module_request request;
+    if (!kiln__work_ok(work, kv8_module_get_request(module, i, &request, &work->error)) ||
+        !resolve(work, g, module, request.specifier, &g->answers[i]))
       return false;
   }
   return kiln__work_ok(work, kv8_module_link_requests(module, g->answers, count, &work->error));

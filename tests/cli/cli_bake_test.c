@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * cli_bake_test.c: `kiln precompile` and `kiln run` from outside: what they print, what they leave
+ * cli_bake_test.c: `kiln precompile` from outside: what they print, what they leave
  * behind, what official Node makes of it.
  */
 #include <check.h>
@@ -236,19 +236,6 @@ START_TEST(precompile_modes_and_functions) {
 }
 END_TEST
 
-/* More than the 4096 bytes from which on a run is cached. */
-static char big_script[6000];
-
-static void write_big(const char *name, const char *last_line) {
-  size_t used = 0;
-  for (int i = 0; used < 4500; i++) {
-    used += (size_t)snprintf(big_script + used, sizeof(big_script) - used,
-                             "function f%d(a, b) { return a * %d + b; }\n", i, i);
-  }
-  (void)snprintf(big_script + used, sizeof(big_script) - used, "%s\n", last_line);
-  write_file(name, big_script);
-}
-
 /* ---- a store in trouble --------------------------------------------------------------- */
 
 /* No file may grow beyond 40,000 bytes, SQLite's log among them: to the store that is a full disk.
@@ -373,150 +360,6 @@ START_TEST(odd_files_are_read_or_refused) {
 }
 END_TEST
 
-/* ---- run ----------------------------------------------------------------------------- */
-
-START_TEST(run_prints_and_fails_as_a_program_does) {
-  write_file("hello.js", "console.log('hello', scriptArgs); console.error('oops');");
-  outcome result = KILN("run", "hello.js", "--one", "zwei \xC3\xA4");
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "hello [ '--one', 'zwei \xC3\xA4' ]\n");
-  ck_assert_str_eq(result.err, "oops\n");
-  outcome_free(&result);
-
-  write_file("throw.js", "console.log(1);\nfunction f() { throw new TypeError('bad'); }\nf();");
-  result = KILN("run", "throw.js");
-  expect_status(&result, 1);
-  ck_assert_str_eq(result.out, "1\n");
-  ck_assert(says(result.err, "throw.js:2\n"));
-  ck_assert(says(result.err, "TypeError: bad\n    at f ("));
-  outcome_free(&result);
-
-  write_file("syntax.js", "var = 1;");
-  result = KILN("run", "syntax.js");
-  expect_status(&result, 1);
-  ck_assert(says(result.err, "SyntaxError"));
-  outcome_free(&result);
-
-  write_file("loop.js", "while (true);");
-  result = KILN("run", "--timeout", "50", "loop.js");
-  expect_status(&result, 1);
-  ck_assert(says(result.err, "Script execution timed out after 50ms"));
-  outcome_free(&result);
-
-  result = KILN("run", "none.js");
-  expect_status(&result, 1);
-  ck_assert_str_eq(result.err, "kiln run: 'none.js': No such file or directory\n");
-  outcome_free(&result);
-}
-END_TEST
-
-/* V8 cannot stop its own loops. */
-START_TEST(run_ends_native_loops) {
-  static const char *const names[] = {"native.js", "native.mjs", "native.cjs"};
-  for (size_t i = 0; i < 3; i++) {
-    struct timespec begin, end;
-    write_file(names[i], "console.log('on'); [].indexOf.call({length: 2 ** 53 - 1}, 1);");
-    (void)clock_gettime(CLOCK_MONOTONIC, &begin);
-    outcome result = KILN("run", "--timeout", "200", names[i]);
-    (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    expect_status(&result, 1);
-    ck_assert_str_eq(result.out, "on\n");
-    ck_assert(says(result.err, "Script execution timed out after 200ms"));
-    ck_assert_int_lt(end.tv_sec - begin.tv_sec, 3);
-    outcome_free(&result);
-  }
-  write_file("quick.js", "console.log('done')");
-  outcome result = KILN("run", "--timeout", "4294967295", "quick.js");
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "done\n");
-  outcome_free(&result);
-}
-END_TEST
-
-START_TEST(run_knows_the_kinds) {
-  write_file("a.mjs", "export const a = await 1; console.log('module', this, a);");
-  outcome result = KILN("run", "a.mjs");
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "module undefined 1\n");
-  outcome_free(&result);
-
-  write_file("a.cjs",
-             "console.log(this === exports, exports === module.exports, typeof require,\n"
-             "  __filename.slice(__dirname.length), Object.keys(globalThis).join());");
-  result = KILN("run", "a.cjs");
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "true true function /a.cjs scriptArgs\n");
-  outcome_free(&result);
-
-  write_file("b.cjs", "require('fs')");
-  result = KILN("run", "b.cjs");
-  expect_status(&result, 1);
-  ck_assert(says(result.err, "require of 'fs': kiln run does not load other modules yet"));
-  outcome_free(&result);
-
-  write_file("import.mjs", "import './other.mjs';");
-  result = KILN("run", "import.mjs");
-  expect_status(&result, 1);
-  ck_assert(says(result.err, "import of './other.mjs': kiln run does not load other modules yet"));
-  outcome_free(&result);
-
-  write_file("esm.js", "export {}; console.log('by syntax');");
-  result = KILN("run", "esm.js");
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "by syntax\n");
-  outcome_free(&result);
-
-  write_file("await.mjs", "await new Promise(() => {});");
-  result = KILN("run", "await.mjs");
-  expect_status(&result, 1);
-  ck_assert(says(result.err, "top-level await"));
-  outcome_free(&result);
-
-  result = KILN("run", "--kind", "script", "esm.js");
-  expect_status(&result, 1);
-  outcome_free(&result);
-}
-END_TEST
-
-START_TEST(run_keeps_and_uses_caches) {
-  static const char *const names[] = {"big.js", "big.mjs", "big.cjs"};
-  for (size_t i = 0; i < 3; i++) {
-    write_big(names[i], "console.log(f2(3, 4));");
-    outcome result = KILN("run", "--verbose", "--store", "store", names[i]);
-    expect_status(&result, 0);
-    ck_assert_str_eq(result.out, "10\n");
-    ck_assert(says(result.err, "cache miss\n"));
-    ck_assert(says(result.err, "cache stored (warm, "));
-    outcome_free(&result);
-    result = KILN("run", "--verbose", "--store", "store", names[i]);
-    expect_status(&result, 0);
-    ck_assert_str_eq(result.out, "10\n");
-    ck_assert(says(result.err, "cache hit (warm, "));
-    ck_assert(!says(result.err, "stored"));
-    outcome_free(&result);
-    /* What precompile bakes, run finds: the two make the same keys. */
-    result = KILN("precompile", "--quiet", "--store", "other", names[i]);
-    expect_status(&result, 0);
-    outcome_free(&result);
-    result = KILN("run", "--verbose", "--store", "other", names[i]);
-    expect_status(&result, 0);
-    ck_assert_str_eq(result.out, "10\n");
-    ck_assert(says(result.err, "cache hit (lazy, "));
-    outcome_free(&result);
-  }
-  outcome result = KILN("run", "--verbose", "--no-store", "big.js");
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.err, "");
-  outcome_free(&result);
-  /* A store that cannot be used costs a line, not the run. */
-  result = KILN("run", "--store", "/dev/null/x", "big.js");
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "10\n");
-  ck_assert(says(result.err, "running without cache"));
-  outcome_free(&result);
-}
-END_TEST
-
 int main(void) {
   Suite *suite = suite_create("cli_bake");
   TCase *tcase = tcase_create("cli_bake");
@@ -529,10 +372,6 @@ int main(void) {
   tcase_add_test(tcase, precompile_into_a_full_store_fails);
   tcase_add_test(tcase, damaged_database_is_to_be_moved_away);
   tcase_add_test(tcase, odd_files_are_read_or_refused);
-  tcase_add_test(tcase, run_ends_native_loops);
-  tcase_add_test(tcase, run_prints_and_fails_as_a_program_does);
-  tcase_add_test(tcase, run_knows_the_kinds);
-  tcase_add_test(tcase, run_keeps_and_uses_caches);
   suite_add_tcase(suite, tcase);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

@@ -1,8 +1,8 @@
-# kiln_library(NAME <n> HEADER <public header> SOURCES <...> LINK <...> PRIVATE_FLAGS <...>)
+# kiln_library(NAME <n> HEADERS <public headers> SOURCES <...> LINK <...> PRIVATE_FLAGS <...>)
 #
 # Makes the static library target <n> and the shared one <n>_shared from the same objects, so that the two cannot
-# diverge, with install and export rules and a pkg-config file. HEADER goes to include/kiln/, and its base name is
-# the prefix of all that the library exports: kcc.h means kcc_*. What LINK names of Kiln's own libraries, the
+# diverge, with install and export rules and a pkg-config file. HEADERS go to include/kiln/, and the first one's
+# base name is the prefix of all that the library exports: kcc.h means kcc_*. What LINK names of Kiln's own libraries, the
 # shared library links shared. Installed, kiln-cache is kiln::cache (shared) and kiln::cache_static.
 
 # What a static consumer has to ask pkg-config for, by the name of the imported target's last part.
@@ -42,8 +42,9 @@ function(kiln_library_requirements items ret_requires ret_libs)
 endfunction()
 
 function(kiln_library)
-  cmake_parse_arguments(arg "" "NAME;HEADER" "SOURCES;LINK;PRIVATE_FLAGS" ${ARGN})
-  get_filename_component(prefix "${arg_HEADER}" NAME_WE)
+  cmake_parse_arguments(arg "" "NAME" "HEADERS;SOURCES;LINK;PRIVATE_FLAGS" ${ARGN})
+  list(GET arg_HEADERS 0 header)
+  get_filename_component(prefix "${header}" NAME_WE)
   string(REGEX REPLACE "^kiln-" "" export "${arg_NAME}")
 
   add_library(${arg_NAME}_objects OBJECT ${arg_SOURCES})
@@ -79,7 +80,7 @@ function(kiln_library)
 
   install(TARGETS ${arg_NAME} ${arg_NAME}_shared EXPORT kiln
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-  install(FILES ${arg_HEADER} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/kiln")
+  install(FILES ${arg_HEADERS} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/kiln")
   kiln_library_requirements("${arg_LINK}" requires_private libs_private)
   set(name ${arg_NAME})
   file(RELATIVE_PATH to_prefix "/x/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/x")

@@ -26,7 +26,7 @@ expect() {
 declare -A output=([v8]=42 [cache]=baked [kiln]=42)
 engine=$prefix/libexec/kiln/kiln-engine
 
-for file in bin/kiln bin/kilnd libexec/kiln/kiln-engine include/kiln/{kv8,kcc,kiln}.h share/man/man1/kiln.1 share/man/man8/kilnd.8; do
+for file in bin/kiln bin/kilnd libexec/kiln/kiln-engine include/kiln/{kv8,kv8_value,kv8_module,kcc,kiln}.h share/man/man1/kiln.1 share/man/man8/kilnd.8; do
   [ -s "$prefix/$file" ] || fail "$file is missing"
 done
 "$prefix/bin/kiln" --version
@@ -53,15 +53,21 @@ for library in v8 cache kiln; do
   expect "${output[$library]}" "./static_$library" "$temp/store-$library" "$engine"
 done
 
-# shellcheck disable=SC2016 # sed's patterns, not ours to expand
-# The README's program, word for word but for the place of its store, prints what the README says.
-sed -n '/^```c$/,/^```$/{/^```/!p}' "$root/README.md" | sed "s|/tmp/kiln-example|$temp/store-readme|" >example.c
+# The README's programs, word for word but for the place of the store, print what it says below them.
+# block LANGUAGE N: the README's Nth block in that language, of its chapter about C.
+block() {
+  awk -v "fence=\`\`\`$1" -v n="$2" '/^## /{chapter = $0} chapter != "## From C"{next}
+    /^```$/{inside = 0} inside && count == n{print} $0 == fence{inside = 1; count++}' "$root/README.md"
+}
 mapfile -t -d ' ' flags < <(pkg-config --cflags --libs kiln-v8 kiln-cache | tr -d '\n')
-cc -o example example.c "${flags[@]}" -Wl,-rpath,"$libdir"
-expect "147, cached data not used" ./example
-expect "147, cached data accepted" ./example
-for line in "147, cached data not used" "147, cached data accepted"; do
-  grep -qxF "$line" "$root/README.md" || fail "the README does not show '$line'"
+number=0
+for program in script modules memory; do
+  number=$((number + 1))
+  block c $number | sed "s|/tmp/kiln-example|$temp/store-readme|" >$program.c
+  cc -o $program $program.c "${flags[@]}" -Wl,-rpath,"$libdir"
+  [ $program = script ] && printed=$(./script && ./script) || printed=$(./$program)
+  [ "$printed" = "$(block text $number)" ] || fail "README's $program.c printed '$printed'"
+  [ "$(block sh $number | grep -c "^cc $program.c ")" = 1 ] || fail "the README does not say how to compile $program.c"
 done
 
 cmake -S "$root/tests/policy/consumer" -B consumer -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >cmake.log || {

@@ -36,7 +36,9 @@ function write(root, file, text) {
 
 const tree = path.join(temp, 'tree');
 const CLEAN = {
-  'shim/kv8.h': `${HEAD}int kv8_a(void);\n`,
+  'shim/kv8.h': `${HEAD}int kv8_a(void);\n#include "kv8_value.h"\n`,
+  'shim/kv8_value.h': `${HEAD}int kv8_b(void);\n`,
+  'shim/kv8_module.h': `${HEAD}int kv8_c(void);\n`,
   'shim/engine.cc': `${HEAD}#include <v8.h>\n\n#include "shim/kv8.h"\n`,
   'cache/kcc.h': `${HEAD}int kcc_a(void);\n`,
   'cache/store.c': `${HEAD}#include <sqlite3.h>\n\n#include "cache/kcc.h"\n/* not sprintf(), it says "strcpy(" */\n`,
@@ -69,6 +71,8 @@ for (const [file, header] of [
   ['toolkit/a.c', '"cache/store.h"'],
   ['toolkit/worker.c', '"shim/internal.hh"'],
   ['toolkit/worker.c', '"cache/kcc.h"'],
+  ['toolkit/run/a.c', '"shim/internal.hh"'],
+  ['toolkit/run/a.c', '"server/reply.h"'],
   ['toolkit/cli.c', '"shim/kv8.h"'],
   ['server/a.c', '"cache/kcc.h"'],
   ['server/a.c', '"shim/kv8.h"'],
@@ -82,6 +86,7 @@ plant('source.js', 'server/a.c', including('<v8.h>'), `V8's header <v8.h> outsid
 plant('source.js', 'toolkit/a.c', including('<libplatform/libplatform.h>'), 'outside shim/');
 plant('source.js', 'cache/a.c', including('<cache/kcc.h>'), 'included with quotes');
 plant('source.js', 'cache/a.c', including('"kcc.h"'), 'written from the root');
+plant('source.js', 'shim/a.cc', including('"kv8_value.h"'), 'written from the root');
 plant('source.js', 'toolkit/a.cc', HEAD, 'C++ outside shim/');
 plant('source.js', 'cache/a.c', 'int a;\n', 'does not start with the SPDX line');
 plant('source.js', 'cache/a.c', HEAD + '\n'.repeat(600), '601 lines, limit 600');
@@ -123,6 +128,7 @@ const BUILT = {
   'toolkit/libkiln.a': calls('kiln_a', 'kcc_a'),
   'libexec/kiln/kiln-engine': calls('main_', 'kv8_a'),
   'libexec/kiln/kiln-run': calls('main_', 'kv8_a'),
+  'libexec/kiln/kiln-run-http.so': calls('kiln__a', 'MHD_a'),
   'toolkit/kiln': calls('main_', 'kcc_a'),
   'server/kilnd': calls('main_', 'kiln_a'),
   'server/CMakeFiles/kilnd.dir/main.c.o': calls('main_', 'kiln_a'),
@@ -154,6 +160,8 @@ plantBuilt('server/CMakeFiles/kilnd.dir/main.c.o', calls('main_', 'kcc_a'), 'has
 plantBuilt('server/CMakeFiles/kilnd.dir/main.c.o', calls('main_', 'sqlite3_a'), 'has symbols');
 plantBuilt('toolkit/kiln', calls('main_', 'kv8_a'), 'has symbols');
 plantBuilt('libexec/kiln/kiln-engine', calls('main_', 'sqlite3_a'), 'has symbols');
+plantBuilt('libexec/kiln/kiln-run-http.so', calls('kiln__a', 'kv8_a'), 'has symbols');
+plantBuilt('libexec/kiln/kiln-run', calls('main_', 'MHD_a'), 'has symbols');
 plantBuilt('shim/libkiln-v8.so', defines('helper'), 'exports more than');
 plantBuilt('cache/libkiln-cache.so', defines('sha256'), 'exports more than');
 plantBuilt('toolkit/libkiln.so', defines('json_check'), 'exports more than');

@@ -30,6 +30,8 @@ const RULES = [
   { file: 'toolkit/libkiln.a', no: [SHIM, SERVER, HTTP, SQLITE, V8_SYMBOL] },
   { file: 'libexec/kiln/kiln-engine', runsV8: true, no: [HTTP, SERVER, SQLITE] },
   { file: 'libexec/kiln/kiln-run', runsV8: true, no: [HTTP, SERVER] },
+  // What listens for kiln-run's scripts knows nothing of JavaScript.
+  { file: 'libexec/kiln/kiln-run-http.so', no: [CACHE, SHIM, SERVER, SQLITE, V8_SYMBOL] },
   { file: 'toolkit/kiln', no: [HTTP, SERVER, SHIM, V8_SYMBOL] },
   { file: 'server/kilnd', no: [SHIM, V8_SYMBOL] },
   { objects: 'server/CMakeFiles', no: [SHIM, CACHE, SQLITE, V8_SYMBOL] },

@@ -258,34 +258,7 @@ START_TEST(heap_over_the_limit_at_once_is_fatal) {
 }
 END_TEST
 
-/* ---- hammer --------------------------------------------------------------------------------- */
-
-/* Deadlines that fire within a millisecond of a run's own end: whichever comes first, the next run
- * must know nothing of it (P17). */
-START_TEST(P17_late_deadline_never_leaks) {
-  kv8_script *busy = core_compile(
-      "var until = Date.now() + 1; while (Date.now() < until); for (let i = 0; i < spin; i++);");
-  kv8_script *innocent = core_compile("'innocent'");
-  kv8_run_options options = KV8_RUN_OPTIONS_INIT;
-  int timeouts = 0;
-  int normal = 0;
-  uint64_t end = now_us() + 2000000;
-  for (unsigned spin = 0; now_us() < end; spin = (spin + 997) % 400000) {
-    char text[64];
-    snprintf(text, sizeof text, "var spin = %u", spin);
-    core_ok(core_try(core_context, text, 0));
-    options.timeout_ms = 1 + spin % 2;
-    kv8_status status = kv8_script_run(busy, core_context, &options, NULL, &core_error);
-    ck_assert_msg(status == KV8_OK || status == KV8_ETIMEOUT, "%s", kv8_status_name(status));
-    status == KV8_OK ? normal++ : timeouts++;
-    core_expect_script(innocent, core_context, "innocent");
-  }
-  ck_assert_msg(normal > 0 && timeouts > 0, "%d ended, %d timed out: the hammer missed", normal,
-                timeouts);
-  kv8_script_free(busy);
-  kv8_script_free(innocent);
-}
-END_TEST
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static void *isolate_thread(void *user) {
   kv8_error error;
@@ -336,7 +309,6 @@ int main(void) {
   tcase_add_test(ready, RC07_terminate_interrupts);
   tcase_add_test(ready, heap_limit_ends_a_run);
   tcase_add_test(ready, heap_limit_is_set_later);
-  tcase_add_test(ready, P17_late_deadline_never_leaks);
   tcase_add_test(ready, isolates_on_threads_have_their_own_deadlines);
   TCase *bare = tcase_create("bare");
   tcase_set_timeout(bare, 60);

@@ -73,7 +73,7 @@ START_TEST(script_compiles_without_a_context) {
   ck_assert_mem_eq(name.data, "VM Context 1", name.length);
   core_is(kv8_script_run(script, core_context, NULL, NULL, &core_error), KV8_EINVAL);
   core_is(kv8_script_run(NULL, context, NULL, NULL, &core_error), KV8_EINVAL);
-  kv8_run_options options = {1, 0};
+  kv8_run_options options = {.struct_size = 1};
   core_is(kv8_script_run(script, context, &options, NULL, &core_error), KV8_EINVAL);
   kv8_script_free(script);
   kv8_context_free(context);

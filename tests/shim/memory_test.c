@@ -138,7 +138,7 @@ START_TEST(a_passed_deadline_is_an_answer_MM04_P33) {
 }
 END_TEST
 
-START_TEST(pending_measurements_die_with_the_isolate_P33) {
+START_TEST(pending_measurements_die_with_the_isolate_P33_N33) {
   kv8_isolate *isolate = NULL;
   kv8_context *context = NULL;
   kv8_memory memory;
@@ -206,7 +206,7 @@ int main(int argc, char **argv) {
     tcase_add_test(tests, detail_names_every_context_MM03);
     tcase_add_test(tests, long_names_are_cut);
     tcase_add_test(tests, a_passed_deadline_is_an_answer_MM04_P33);
-    tcase_add_test(tests, pending_measurements_die_with_the_isolate_P33);
+    tcase_add_test(tests, pending_measurements_die_with_the_isolate_P33_N33);
     tcase_add_test(tests, freed_contexts_do_not_count_for_ever);
     tcase_add_test(tests, bad_options_are_refused_MM10);
   }

@@ -91,15 +91,21 @@ START_TEST(requests_in_source_order_MO07_N23) {
   kv8_module *module = compile(
       "import z from 'z'; export * from 'a'; import 'm'; import { q } from 'z';"
       "export { x } from 'é'; import j from 'a' assert { type: 'json' }; import ''");
-  static const char *const expected[] = {"z", "a", "m", "é", ""};
-  ck_assert_uint_eq(kv8_module_get_request_count(module), 5);
-  kv8_span specifier;
-  for (size_t i = 0; i < 5; i++) {
-    core_ok(kv8_module_get_request(module, i, &specifier, &core_error));
-    expect_text(specifier, expected[i]);
+  static const char *const expected[] = {"z", "a", "m", "é", "a", ""};
+  ck_assert_uint_eq(kv8_module_get_request_count(module), 6);
+  kv8_module_request request;
+  for (size_t i = 0; i < 6; i++) {
+    core_ok(kv8_module_get_request(module, i, &request, &core_error));
+    expect_text(request.specifier, expected[i]);
+    ck_assert_int_eq(request.phase, KV8_PHASE_EVALUATION);
+    ck_assert_uint_eq(request.attributes_count, i == 4 ? 1 : 0);
+    if (i == 4) {
+      expect_text(request.attributes[0].key, "type");
+      expect_text(request.attributes[0].value, "json");
+    }
   }
-  core_is(kv8_module_get_request(module, 5, &specifier, &core_error), KV8_EINVAL);
-  core_is(kv8_module_get_request(NULL, 0, &specifier, &core_error), KV8_EINVAL);
+  core_is(kv8_module_get_request(module, 6, &request, &core_error), KV8_EINVAL);
+  core_is(kv8_module_get_request(NULL, 0, &request, &core_error), KV8_EINVAL);
   core_is(kv8_module_get_request(module, 0, NULL, &core_error), KV8_EINVAL);
   ck_assert_uint_eq(kv8_module_get_request_count(NULL), 0);
   kv8_module_free(module);
@@ -183,7 +189,7 @@ START_TEST(link_errors_have_nodes_codes) {
   kv8_module *with_null[] = {leaf, NULL};
   core_is(kv8_module_link_requests(module, two, 1, &core_error), KV8_ELINK);
   ck_assert_str_eq(core_error.code, "ERR_MODULE_LINK_MISMATCH");
-  ck_assert_str_eq(core_error.message, "Expected 2 modules, got 1");
+  ck_assert_str_eq(core_error.message, "Expected 2 modules for module 'root.mjs', got 1");
   core_is(kv8_module_link_requests(module, with_null, 2, &core_error), KV8_EINVAL);
   ck_assert_str_eq(core_error.code, "ERR_VM_MODULE_NOT_MODULE");
   core_is(kv8_module_link_requests(module, NULL, 2, &core_error), KV8_EINVAL);

@@ -387,8 +387,7 @@ START_TEST(from_json_and_string) {
   }
 
   static const char text[] = "plain \0 é 😀 \xff";
-  core_ok(
-      kv8_value_from_string(core_context, (kv8_span){text, sizeof(text) - 1}, &value, &core_error));
+  core_ok(kv8_string(core_isolate, (kv8_span){text, sizeof(text) - 1}, &value, &core_error));
   kv8_blob back = {NULL, 0};
   core_ok(kv8_value_to_string(core_context, value, &back, &core_error));
   static const char replaced[] = "plain \0 é 😀 \xef\xbf\xbd";
@@ -397,7 +396,7 @@ START_TEST(from_json_and_string) {
   kv8_blob_free(&back);
   kv8_value_free(value);
 
-  core_ok(kv8_value_from_string(core_context, (kv8_span){NULL, 0}, &value, &core_error));
+  core_ok(kv8_string(core_isolate, (kv8_span){NULL, 0}, &value, &core_error));
   core_ok(kv8_value_to_string(core_context, value, &back, &core_error));
   ck_assert_uint_eq(back.length, 0);
   kv8_blob_free(&back);
@@ -434,7 +433,7 @@ START_TEST(wrong_arguments_are_refused) {
   core_is(kv8_value_to_string(core_context, NULL, &blob, &core_error), KV8_EINVAL);
   core_is(kv8_value_from_json(NULL, kv8_span_from("1"), &made, &core_error), KV8_EINVAL);
   core_is(kv8_value_from_json(core_context, (kv8_span){NULL, 5}, &made, NULL), KV8_EINVAL);
-  core_is(kv8_value_from_string(core_context, (kv8_span){NULL, 5}, &made, NULL), KV8_EINVAL);
+  core_is(kv8_string(core_isolate, (kv8_span){NULL, 5}, &made, NULL), KV8_EINVAL);
   core_is(kv8_context_set_global(core_context, kv8_span_from("x"), NULL, &core_error), KV8_EINVAL);
   core_is(kv8_context_get_global(core_context, kv8_span_from("x"), NULL, &core_error), KV8_EINVAL);
   core_is(kv8_context_globals_to_json(NULL, NULL, &blob, &core_error), KV8_EINVAL);

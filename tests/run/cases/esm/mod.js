@@ -1,0 +1,1 @@
+export const kind = typeof require; export const file = import.meta.url.split('/').pop();

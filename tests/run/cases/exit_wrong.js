@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+// expect
+try {
+  process.exit('abc');
+} catch (error) {
+  console.log(error.code);
+}

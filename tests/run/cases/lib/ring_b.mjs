@@ -1,0 +1,1 @@
+import { a } from './ring_a.mjs'; export function b(stop) { return stop ? 'b' : a(); }

@@ -1,0 +1,1 @@
+import './tla_a.mjs'; globalThis.order.push('b');

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+import { nothing } from './lib/named.mjs';
+console.log(nothing);

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+Promise.reject(3);

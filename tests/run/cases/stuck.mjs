@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+// expect
+process.on('exit', (code) => console.log('exit', code));
+await new Promise(() => {});

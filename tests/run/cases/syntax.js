@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+let ok = 1;
+	var = 2;

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+class Mine extends Error {}
+throw new Mine('k');

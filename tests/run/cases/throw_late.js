@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+setTimeout(() => {
+  null.x;
+}, 1);

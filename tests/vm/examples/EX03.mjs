@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// From the Russian document, word for word.
+
+import vm from 'node:vm';
+
+const script = new vm.Script(`
+function myFunc() {}
+//# sourceMappingURL=sourcemap.json
+`);
+
+console.log(script.sourceMapURL);
+// Печать: sourcemap.json

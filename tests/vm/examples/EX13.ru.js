@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// From the Russian document, word for word.
+// Added: the block, because a CommonJS file has a `module` already.
+
+{
+const vm = require('node:vm');
+
+const source = '{ "a": 1 }';
+const module = new vm.SyntheticModule(
+    ['default'],
+    function () {
+        const obj = JSON.parse(source);
+        this.setExport('default', obj);
+    }
+);
+
+// Использование `module` в связывании...
+
+// Added: shows what the document says.
+const user = new vm.SourceTextModule('import x from "x"; globalThis.seen = x.a;');
+user.link(() => module).then(() => user.evaluate()).then(() => console.log(globalThis.seen));
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// From the English documents, word for word.
+
+const vm = require('vm');
+
+global.globalVar = 3;
+
+const context = { globalVar: 1 };
+vm.createContext(context);
+
+vm.runInContext('globalVar *= 2;', context);
+
+console.log(context);
+// Prints: { globalVar: 2 }
+
+console.log(global.globalVar);
+// Prints: 3

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// From the Russian document, word for word.
+
+const vm = require('node:vm');
+
+const contextObject = {
+    animal: 'cat',
+    count: 2,
+};
+
+vm.runInNewContext(
+    'count += 1; name = "kitty"',
+    contextObject
+);
+console.log(contextObject);
+// Prints: { animal: 'cat', count: 3, name: 'kitty' }

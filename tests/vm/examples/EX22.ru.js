@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// From the Russian document, word for word.
+
+const vm = require('node:vm');
+
+function loop() {
+    console.log('входим в цикл');
+    while (1) console.log(Date.now());
+}
+
+vm.runInNewContext(
+    'Promise.resolve().then(() => loop());',
+    { loop, console },
+    { timeout: 5 }
+);
+// Это выводится *до* "входа в цикл" (!)
+console.log('done executing');
