@@ -373,6 +373,13 @@ void Handle(kv8_isolate *isolate, v8::Local<v8::Promise> promise) noexcept;
 kv8_status AnyContext(kv8_isolate *isolate, const v8::Global<v8::Context> **ret_context,
                       kv8_error *err) noexcept;
 
+/* ---- memory measurement (memory.cc) --------------------------------------------------------- */
+
+struct Measurement; /* one that kv8_measure_memory_start() began */
+
+/* Tells who waits for a measurement that it never will be: the isolate is about to go. */
+void EndMeasurements(kv8_isolate *isolate) noexcept;
+
 /* ---- modules -------------------------------------------------------------------------------- */
 
 /* Lets go of links, hooks and freed modules that wait for the garbage collector: the isolate is
@@ -392,6 +399,7 @@ struct kv8_isolate {
   v8::Global<v8::Context> spare; /* AnyContext()'s */
   unsigned contexts_made = 0;
   kv8::Holders holders;
+  std::vector<std::shared_ptr<kv8::Measurement>> measurements; /* some may have ended */
   v8::Global<v8::ObjectTemplate> contextified_global;
   v8::Global<v8::String> value_key; /* "value" */
   /* v8::Module::GetIdentityHash() -> module, for V8's resolve callback, which gets no user data. */

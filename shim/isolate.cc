@@ -235,6 +235,7 @@ void kv8_isolate_free(kv8_isolate *isolate) {
   if (isolate == nullptr || isolate->innermost != nullptr) {
     return; /* V8 ends a process that disposes of an isolate it is running */
   }
+  EndMeasurements(isolate);
   FreeModules(isolate);
   DropTiedContexts(isolate);
   ReapHeld(isolate, true);

@@ -16,15 +16,14 @@ constexpr unsigned kDefaultTimeoutMs = 30000;
 constexpr unsigned kGuardExtraMs = 1000;
 constexpr unsigned kPumpSliceMs = 20; /* the longest wait before the clock is looked at */
 
+}  // namespace
+
 /* One measured context, in plain bytes. */
 struct Measured {
   std::string name;
   size_t size;
   bool is_current;
 };
-
-struct Measurement;
-kv8_status Report(const Measurement &measurement) noexcept;
 
 /* Shared by the waiting call, if there is one, and V8's delegate, whichever lives longer: V8 keeps
  * the delegate until it has measured, which may be long after the call gave up, or destroys it with
@@ -45,6 +44,10 @@ struct Measurement {
   kv8_measured_fn done = nullptr; /* of kv8_measure_memory_start(); called once, then NULL */
   void *user = nullptr;
 };
+
+namespace {
+
+kv8_status Report(const Measurement &measurement) noexcept;
 
 class Delegate final : public compat::MemoryDelegate {
  public:
@@ -191,6 +194,20 @@ kv8_status CheckOptions(const kv8_measure_options &options, kv8_error *err) noex
 }
 
 }  // namespace
+
+/* V8 would destroy the delegates in the middle of its own end, when `done` could free nothing. */
+void EndMeasurements(kv8_isolate *isolate) noexcept {
+  for (const std::shared_ptr<Measurement> &measurement : isolate->measurements) {
+    measurement->wanted = false;
+    measurement->current.Reset();
+    if (measurement->done != nullptr) {
+      Report(*measurement);
+      measurement->done = nullptr;
+    }
+  }
+  isolate->measurements.clear();
+}
+
 }  // namespace kv8
 
 kv8_status kv8_measure_memory(kv8_context *context, const kv8_measure_options *options,
@@ -238,6 +255,9 @@ kv8_status kv8_measure_memory_start(kv8_context *context, const kv8_measure_opti
   std::shared_ptr<kv8::Measurement> measurement;
   kv8_status status = kv8::Enter(context->isolate, kv8::In(context), err, [&](kv8::Entry &entry) {
     measurement = std::make_shared<kv8::Measurement>();
+    auto &pending = entry.owner->measurements;
+    std::erase_if(pending, [](const auto &each) { return each->done == nullptr; });
+    pending.push_back(measurement);
     kv8_status started = kv8::Start(entry, known, measurement);
     if (started == KV8_OK) { /* from here on the delegate calls it, whatever happens */
       measurement->done = done;

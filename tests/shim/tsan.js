@@ -2,7 +2,7 @@
 //
 // node tsan.js PROGRAM ARGS...: runs a program built with the thread sanitizer and judges its reports. V8 is not built
 // with it, so that its atomics are invisible and its own code looks like a race: a report counts if an access it names
-// was made by code of ours, that is, if the first frame outside the sanitizer's run time is not in V8's library.
+// was made by code of ours, that is, if the first frame outside the run time libraries is not in V8's library.
 'use strict';
 
 const { spawnSync } = require('child_process');
@@ -15,7 +15,9 @@ const run = spawnSync(program, args, {
 });
 if (run.error) throw run.error;
 
-const [RUNTIME, V8] = [/\(libtsan\.so[.0-9]*\+/, /\(libnode\.so[.0-9]*\+/];
+// The C and C++ libraries act for whoever called them.
+const RUNTIME = /\((libtsan|libc|libstdc\+\+)\.so[.0-9]*\+/;
+const V8 = /\(libnode\.so[.0-9]*\+/;
 
 // The accesses of a report: stacks, each a list of frames. Those it could not restore have no frame.
 function accesses(report) {

@@ -15,6 +15,7 @@ typedef struct seen {
   size_t total;
   size_t others;
   bool has_detail;
+  kv8_value *held;
 } seen;
 
 static void note(void *user, kv8_status status, const kv8_memory *memory, const kv8_error *err) {
@@ -69,9 +70,19 @@ START_TEST(MM04_a_default_measurement_waits_for_a_collection) {
 }
 END_TEST
 
+/* What waits for a measurement usually holds a promise's handle until it ends. */
+static void note_and_free(void *user, kv8_status status, const kv8_memory *memory,
+                          const kv8_error *error) {
+  seen *it = user;
+  note(user, status, memory, error);
+  kv8_value_free(it->held);
+  it->held = NULL;
+}
+
 START_TEST(P33_a_pending_measurement_ends_with_its_isolate) {
   seen it = {0};
-  core_ok(kv8_measure_memory_start(core_context, NULL, note, &it, &core_error));
+  core_ok(kv8_promise(core_context, &it.held, &core_error));
+  core_ok(kv8_measure_memory_start(core_context, NULL, note_and_free, &it, &core_error));
   kv8_context_free(core_context);
   kv8_isolate_free(core_isolate);
   core_context = NULL;

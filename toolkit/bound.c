@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * bound.c: kiln-run-bound IN OUT: a tool of the build. Copies a shared library and binds what it
+ * bound.c: kiln-bound IN OUT: a tool of the build. Copies a shared library and binds what it
  * refers to in itself to itself, as a linker's -Bsymbolic would have.
  *
  * libnode has 60,000 references to functions and tables of its own by name, and ld.so looks each of
@@ -43,7 +43,7 @@ typedef struct image {
 } image;
 
 static void die(const char *file, const char *why) {
-  fprintf(stderr, "kiln-run-bound: '%s': %s\n", file, why);
+  fprintf(stderr, "kiln-bound: '%s': %s\n", file, why);
   exit(1);
 }
 
