@@ -204,3 +204,25 @@ bool kiln__run_throws(kv8_call *call, kv8_status status, const kv8_error *err) {
   kv8_call_throw_failure(call, err);
   return true;
 }
+
+kv8_status kiln__run_attributes(kiln__run *run, const kv8_module_request *request,
+                                kv8_value **ret_object, kv8_error *err) {
+  kv8_value *null = NULL, *object = NULL;
+  kv8_status status = kv8_null(run->isolate, &null, err);
+  if (status == KV8_OK) status = kv8_object(run->context, null, &object, err);
+  for (size_t i = 0; status == KV8_OK && i < request->attributes_count; i++) {
+    kv8_value *value = NULL;
+    status = kv8_string(run->isolate, request->attributes[i].value, &value, err);
+    if (status == KV8_OK) {
+      status = kv8_object_set_named(run->context, object, request->attributes[i].key, value, err);
+    }
+    kv8_value_free(value);
+  }
+  kv8_value_free(null);
+  if (status == KV8_OK) {
+    *ret_object = object;
+  } else {
+    kv8_value_free(object);
+  }
+  return status;
+}

@@ -107,31 +107,27 @@ static const char *path_of(kv8_call *call, size_t index, kv8_blob *path) {
   return NULL;
 }
 
-/* readText(path), readBytes(path) */
-static void read_text(void *user, kv8_call *call) {
+static void read_as(kv8_call *call, void (*answer)(kv8_call *call, kv8_span bytes)) {
   kv8_blob path;
   char *text;
   size_t length;
-  (void)user;
   if (path_of(call, 0, &path) == NULL) return;
   if (kiln__run_read_file(call, (const char *)path.data, &text, &length)) {
-    kiln__run_return_text(call, (kv8_span){text, length});
+    answer(call, (kv8_span){text, length});
     free(text);
   }
   kv8_blob_free(&path);
 }
 
-static void read_bytes(void *user, kv8_call *call) {
-  kv8_blob path;
-  char *text;
-  size_t length;
+/* readText(path), readBytes(path) */
+static void read_text(void *user, kv8_call *call) {
   (void)user;
-  if (path_of(call, 0, &path) == NULL) return;
-  if (kiln__run_read_file(call, (const char *)path.data, &text, &length)) {
-    kiln__run_return_bytes(call, (kv8_span){text, length});
-    free(text);
-  }
-  kv8_blob_free(&path);
+  read_as(call, kiln__run_return_text);
+}
+
+static void read_bytes(void *user, kv8_call *call) {
+  (void)user;
+  read_as(call, kiln__run_return_bytes);
 }
 
 /* readIfThere(path): the text, undefined if there is no such file. */

@@ -14,28 +14,6 @@
 
 /* ---- import() and import.meta --------------------------------------------------------- */
 
-static kv8_status attributes_of(kiln__run *run, const kv8_module_request *request,
-                                kv8_value **ret_object, kv8_error *err) {
-  kv8_value *null = NULL, *object = NULL;
-  kv8_status status = kv8_null(run->isolate, &null, err);
-  if (status == KV8_OK) status = kv8_object(run->context, null, &object, err);
-  for (size_t i = 0; status == KV8_OK && i < request->attributes_count; i++) {
-    kv8_value *value = NULL;
-    status = kv8_string(run->isolate, request->attributes[i].value, &value, err);
-    if (status == KV8_OK) {
-      status = kv8_object_set_named(run->context, object, request->attributes[i].key, value, err);
-    }
-    kv8_value_free(value);
-  }
-  kv8_value_free(null);
-  if (status == KV8_OK) {
-    *ret_object = object;
-  } else {
-    kv8_value_free(object);
-  }
-  return status;
-}
-
 void kiln__run_import(kiln__run *run, kv8_import *import) {
   kv8_error error;
   kv8_module_request request;
@@ -46,7 +24,7 @@ void kiln__run_import(kiln__run *run, kv8_import *import) {
   if (status == KV8_OK) {
     status = kv8_string(run->isolate, kv8_import_get_filename(import), &referrer, &error);
   }
-  if (status == KV8_OK) status = attributes_of(run, &request, &attributes, &error);
+  if (status == KV8_OK) status = kiln__run_attributes(run, &request, &attributes, &error);
   if (status == KV8_OK) {
     const kv8_value *args[] = {specifier, referrer, attributes};
     status = kv8_value_call(run->context, run->hooks.importFrom, /* receiver= */ NULL, args, 3,
@@ -326,7 +304,7 @@ static void requests(void *user, kv8_call *call) {
     kv8_value *specifier = NULL, *attributes = NULL;
     status = kv8_module_get_request(module, i, &request, &error);
     if (status == KV8_OK) status = kv8_string(run->isolate, request.specifier, &specifier, &error);
-    if (status == KV8_OK) status = attributes_of(run, &request, &attributes, &error);
+    if (status == KV8_OK) status = kiln__run_attributes(run, &request, &attributes, &error);
     if (status == KV8_OK) {
       status = kv8_object_set_index(run->context, array, (uint32_t)(2 * i), specifier, &error);
     }

@@ -25,29 +25,6 @@ static kv8_value *take_exception(kiln__run *run, const kv8_error *err) {
   return exception;
 }
 
-/* { key: value } of text, without prototype. */
-static kv8_status attributes_object(kiln__run *run, const kv8_module_request *request,
-                                    kv8_value **ret_object, kv8_error *err) {
-  kv8_value *null = NULL, *object = NULL;
-  kv8_status status = kv8_null(run->isolate, &null, err);
-  if (status == KV8_OK) status = kv8_object(run->context, null, &object, err);
-  for (size_t i = 0; status == KV8_OK && i < request->attributes_count; i++) {
-    kv8_value *value = NULL;
-    status = kv8_string(run->isolate, request->attributes[i].value, &value, err);
-    if (status == KV8_OK) {
-      status = kv8_object_set_named(run->context, object, request->attributes[i].key, value, err);
-    }
-    kv8_value_free(value);
-  }
-  kv8_value_free(null);
-  if (status == KV8_OK) {
-    *ret_object = object;
-  } else {
-    kv8_value_free(object);
-  }
-  return status;
-}
-
 static void on_import(void *user, kv8_import *import) {
   kiln__run *run = user;
   kv8_error error;
@@ -55,7 +32,7 @@ static void on_import(void *user, kv8_import *import) {
   kv8_value *specifier = NULL, *attributes = NULL, *phase = NULL, *promise = NULL;
   kv8_import_get_request(import, &request);
   kv8_status status = kv8_string(run->isolate, request.specifier, &specifier, &error);
-  if (status == KV8_OK) status = attributes_object(run, &request, &attributes, &error);
+  if (status == KV8_OK) status = kiln__run_attributes(run, &request, &attributes, &error);
   if (status == KV8_OK) {
     const char *name = request.phase == KV8_PHASE_SOURCE ? "source" : "evaluation";
     status = kv8_string(run->isolate, kv8_span_from(name), &phase, &error);

@@ -129,6 +129,9 @@ void kiln__run_return(kv8_call *call, kv8_value *value);
 void kiln__run_return_bool(kv8_call *call, bool value);
 void kiln__run_return_number(kv8_call *call, double number);
 void kiln__run_return_text(kv8_call *call, kv8_span text);
+/* { key: value } of what a request says after `with`, without prototype. */
+kv8_status kiln__run_attributes(kiln__run *run, const kv8_module_request *request,
+                                kv8_value **ret_object, kv8_error *err);
 /* A new Uint8Array with a copy of the bytes. */
 void kiln__run_return_bytes(kv8_call *call, kv8_span bytes);
 
