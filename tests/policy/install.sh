@@ -35,6 +35,8 @@ echo 'exports.x = 1;' >bundle.js
 "$prefix/bin/kiln" precompile --store "$temp/cli-store" bundle.js
 echo 'console.log(6 * 7);' >answer.js
 expect 42 "$prefix/bin/kiln" run --store "$temp/cli-store" answer.js
+echo 'const s = require("http").createServer().listen(0, () => s.close(() => console.log("closed")));' >server.js
+expect closed "$prefix/bin/kiln" run --store "$temp/cli-store" server.js
 
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name kiln-v8.pc)")
 export PKG_CONFIG_PATH
