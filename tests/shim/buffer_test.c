@@ -81,12 +81,12 @@ START_TEST(views) {
                {"new Uint8Array(new SharedArrayBuffer(3), 1)", "\0\0", 2},
                {"new Float64Array(0)", "", 0}};
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    kv8_value *value = value_of(cases[i].source);
+    kv8_value *value = core_value(core_context, cases[i].source);
     expect_bytes(value, cases[i].bytes, cases[i].length);
     kv8_value_free(value);
   }
   uint8_t *data = NULL;
-  kv8_value *plain = value_of("({})");
+  kv8_value *plain = core_value(core_context, "({})");
   value_wrong_type(kv8_buffer_get_bytes(plain, &data, &length, &core_error));
   value_wrong_type(kv8_uint8_array(core_context, plain, 0, 0, &array, &core_error));
   value_wrong_type(kv8_view_get_buffer(plain, &array, NULL, NULL, &core_error));
@@ -96,7 +96,8 @@ END_TEST
 
 START_TEST(a_detached_buffer_has_no_bytes) {
   /* A WebAssembly memory that grows detaches its buffer. */
-  kv8_value *list = value_of(
+  kv8_value *list = core_value(
+      core_context,
       "const m = new WebAssembly.Memory({initial: 1}); const b = m.buffer;"
       "const u = new Uint8Array(b, 8, 16), d = new DataView(b, 8, 16); m.grow(1); [b, u, d]");
   for (uint32_t i = 0; i < 3; i++) {
@@ -131,7 +132,7 @@ START_TEST(the_limit_holds) {
   core_is(core_try(core_context, "new ArrayBuffer(1000)", 0), KV8_EEXCEPTION);
   ck_assert_str_eq(core_error.name, "RangeError");
   core_ok(core_try(core_context, "new Uint8Array(8).buffer", 0));
-  kv8_value *small = value_of("new Uint8Array([65])");
+  kv8_value *small = core_value(core_context, "new Uint8Array([65])");
   expect_bytes(small, "A", 1);
   kv8_value_free(small);
   /* What nobody uses any more does not count. */

@@ -144,7 +144,8 @@ END_TEST
 /* ---- calling --------------------------------------------------------------------------------- */
 
 START_TEST(call_and_construct) {
-  kv8_value *function = value_of("'use strict'; (function(...a) { return [this, ...a].join() })");
+  kv8_value *function =
+      core_value(core_context, "'use strict'; (function(...a) { return [this, ...a].join() })");
   kv8_value *receiver = value_text("this");
   kv8_value *one = value_number(1);
   const kv8_value *args[] = {one, NULL, one, one, one, one, one, one, one, one};
@@ -160,25 +161,26 @@ START_TEST(call_and_construct) {
           KV8_ETOOBIG);
   value_wrong_type(kv8_value_call(core_context, one, NULL, NULL, 0, NULL, NULL, &core_error));
   value_wrong_type(kv8_value_construct(core_context, one, NULL, 0, NULL, &answer, &core_error));
-  kv8_value *arrow = value_of("() => 1");
+  kv8_value *arrow = core_value(core_context, "() => 1");
   core_is(kv8_value_construct(core_context, arrow, NULL, 0, NULL, &answer, &core_error),
           KV8_EEXCEPTION);
   ck_assert_str_eq(core_error.name, "TypeError");
   kv8_value_free(arrow);
-  kv8_value *proxy = value_of("new Proxy(class { constructor(x) { this.x = x } }, {})");
+  kv8_value *proxy =
+      core_value(core_context, "new Proxy(class { constructor(x) { this.x = x } }, {})");
   core_ok(kv8_value_construct(core_context, proxy, args, 1, NULL, &answer, &core_error));
   kv8_value *x = NULL;
   core_ok(kv8_object_get_named(core_context, answer, kv8_span_from("x"), &x, &core_error));
   value_expect(x, "1");
   kv8_value_free(answer);
   kv8_value_free(proxy);
-  kv8_value *throws = value_of("(() => { throw new SyntaxError('thrown') })");
+  kv8_value *throws = core_value(core_context, "(() => { throw new SyntaxError('thrown') })");
   value_threw(kv8_value_call(core_context, throws, NULL, NULL, 0, NULL, NULL, &core_error),
               "SyntaxError", "thrown");
   kv8_value_free(throws);
   kv8_run_options options = KV8_RUN_OPTIONS_INIT;
   options.timeout_ms = 20;
-  kv8_value *loop = value_of("(function() { for (;;) ; })");
+  kv8_value *loop = core_value(core_context, "(function() { for (;;) ; })");
   core_is(kv8_value_call(core_context, loop, NULL, NULL, 0, &options, NULL, &core_error),
           KV8_ETIMEOUT);
   core_is(kv8_value_construct(core_context, loop, NULL, 0, &options, &answer, &core_error),

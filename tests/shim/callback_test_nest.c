@@ -266,7 +266,8 @@ START_TEST(microtasks_wait_for_the_outermost_call) {
   core_expect(context, "log.join()", "getter,end,task");
   kv8_context_free(context);
   /* A call from outside drains, too. */
-  kv8_value *task = value_of("(() => { Promise.resolve().then(() => { globalThis.late = 1 }) })");
+  kv8_value *task =
+      core_value(core_context, "(() => { Promise.resolve().then(() => { globalThis.late = 1 }) })");
   core_ok(kv8_value_call(core_context, task, NULL, NULL, 0, NULL, NULL, &core_error));
   kv8_value_free(task);
   kv8_value *late = NULL;

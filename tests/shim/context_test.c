@@ -24,7 +24,7 @@ START_TEST(N03_a_plain_context_s_global_is_its_globalThis) {
   core_ok(kv8_context_new(core_isolate, NULL, &plain, &core_error));
   kv8_value *global = NULL;
   core_ok(kv8_context_copy_global(plain, &global, &core_error));
-  kv8_value *seen = value_of(plain, "globalThis");
+  kv8_value *seen = core_value(plain, "globalThis");
   ck_assert(same(global, seen));
   kv8_value_free(seen);
   kv8_value *object = global; /* untouched where there is none would be wrong: NULL */
@@ -72,16 +72,16 @@ END_TEST
 START_TEST(IC01_who_has_a_context) {
   box it = new_box("o = {x: 1}");
   ck_assert_ptr_eq(kv8_context_of(it.object), it.context);
-  kv8_value *other = value_of(core_context, "({})");
+  kv8_value *other = core_value(core_context, "({})");
   ck_assert_ptr_null(kv8_context_of(other));
   /* D20: the global of a contextified one is no context. */
   kv8_value *global = NULL;
   core_ok(kv8_context_copy_global(it.context, &global, &core_error));
   ck_assert_ptr_null(kv8_context_of(global));
   /* Not an inherited one. */
-  kv8_value *heir = value_of(core_context, "Object.create(o)");
+  kv8_value *heir = core_value(core_context, "Object.create(o)");
   ck_assert_ptr_null(kv8_context_of(heir));
-  kv8_value *primitive = value_of(core_context, "1");
+  kv8_value *primitive = core_value(core_context, "1");
   ck_assert_ptr_null(kv8_context_of(primitive));
   ck_assert_ptr_null(kv8_context_of(NULL));
   /* CC06: the caller finds the one there is. */
@@ -120,7 +120,7 @@ START_TEST(any_object_will_do) {
     free_box(&it);
   }
   kv8_value *proxy =
-      value_of(core_context, "new Proxy({}, new Proxy({}, {get() { throw Error('trap') }}))");
+      core_value(core_context, "new Proxy({}, new Proxy({}, {get() { throw Error('trap') }}))");
   kv8_context *context = contextified(proxy, KV8_MICROTASKS_SHARED); /* runs no trap */
   ck_assert_ptr_eq(kv8_context_of(proxy), context);
   core_is(core_try(context, "x", 0), KV8_EEXCEPTION);
@@ -133,7 +133,7 @@ END_TEST
 
 START_TEST(contextified_of_contextified) {
   box outer = new_box("o = {x: 1, deep: {y: 2}}");
-  kv8_value *deep = value_of(outer.context, "deep");
+  kv8_value *deep = core_value(outer.context, "deep");
   kv8_context *inner = contextified(deep, KV8_MICROTASKS_SHARED);
   core_expect(inner, "y = 3; z = 4; typeof x", "undefined");
   core_expect(core_context, "[o.deep.y, o.deep.z].join()", "3,4");
@@ -221,7 +221,7 @@ START_TEST(console_and_json_of_a_contextified_one) {
   static const unsigned lines[] = {0, 0, 1};
   for (size_t i = 0; i < 3; ++i) {
     unsigned count = 0;
-    kv8_value *object = value_of(core_context, objects[i]);
+    kv8_value *object = core_value(core_context, objects[i]);
     kv8_context_options options = KV8_CONTEXT_OPTIONS_INIT;
     options.contextify = object;
     options.on_console = count_line;
@@ -339,7 +339,7 @@ END_TEST
 /* ---- configure, microtasks ------------------------------------------------------------------ */
 
 START_TEST(configure_contextifies_and_back) {
-  kv8_value *object = value_of(core_context, "o = {x: 1}");
+  kv8_value *object = core_value(core_context, "o = {x: 1}");
   kv8_context *context = NULL;
   core_ok(kv8_context_new(core_isolate, NULL, &context, &core_error));
   kv8_context_options options = KV8_CONTEXT_OPTIONS_INIT;
@@ -368,7 +368,7 @@ START_TEST(configure_contextifies_and_back) {
 END_TEST
 
 START_TEST(P14_drain_resumes_what_waits_inside) {
-  kv8_value *object = value_of(core_context, "o = {}");
+  kv8_value *object = core_value(core_context, "o = {}");
   kv8_context *inner = contextified(object, KV8_MICROTASKS_AFTER_EVALUATE);
   /* PR03: the continuation is the inner queue's, which nobody drains. */
   core_expect(inner, "p = new Promise((r) => { go = r }); p.then(() => { done = 1 }); 0", "0");

@@ -7,15 +7,6 @@
 
 #include "tests/shim/core_test.h"
 
-/* Runs `text` for its value. */
-static inline kv8_value *value_of(kv8_context *context, const char *text) {
-  kv8_script *script = core_compile(text);
-  kv8_value *value = NULL;
-  core_ok(kv8_script_run(script, context, NULL, &value, &core_error));
-  kv8_script_free(script);
-  return value;
-}
-
 static inline kv8_context *contextified(const kv8_value *object, kv8_microtask_mode mode) {
   kv8_context_options options = KV8_CONTEXT_OPTIONS_INIT;
   options.contextify = object;
@@ -32,7 +23,7 @@ typedef struct box {
 } box;
 
 static inline box new_box(const char *text) {
-  box made = {value_of(core_context, text), NULL};
+  box made = {core_value(core_context, text), NULL};
   made.context = contextified(made.object, KV8_MICROTASKS_SHARED);
   return made;
 }

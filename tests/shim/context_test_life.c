@@ -9,9 +9,9 @@
 
 START_TEST(P26_closures_outlive_the_handle) {
   box it = new_box("o = {x: 1}");
-  kv8_value *function =
-      value_of(it.context,
-               "(function (v) { if (v) { x = v; y = v; } return [x, typeof z, typeof y].join() })");
+  kv8_value *function = core_value(
+      it.context,
+      "(function (v) { if (v) { x = v; y = v; } return [x, typeof z, typeof y].join() })");
   kv8_value *global = NULL;
   core_ok(kv8_context_copy_global(it.context, &global, &core_error));
   kv8_context_free(it.context);
@@ -38,7 +38,7 @@ START_TEST(freed_in_any_order) {
     kv8_value *objects[kContexts];
     kv8_context *contexts[kContexts];
     for (unsigned i = 0; i < kContexts; ++i) {
-      objects[i] = value_of(core_context, "shared = {f: globalThis.shared && shared.f, n: 1}");
+      objects[i] = core_value(core_context, "shared = {f: globalThis.shared && shared.f, n: 1}");
       contexts[i] =
           contextified(i == 0 ? NULL : objects[i],
                        i % 2 == 0 ? KV8_MICROTASKS_AFTER_EVALUATE : KV8_MICROTASKS_SHARED);
@@ -67,7 +67,7 @@ END_TEST
 
 START_TEST(tied_to_its_object) {
   box it = new_box("o = {x: 1}");
-  kv8_value *primitive = value_of(core_context, "1");
+  kv8_value *primitive = core_value(core_context, "1");
   core_is(kv8_context_tie(it.context, primitive, &core_error), KV8_EINVAL);
   core_is(kv8_context_tie(it.context, NULL, &core_error), KV8_EINVAL);
   core_is(kv8_context_tie(NULL, it.object, &core_error), KV8_EINVAL);
@@ -98,18 +98,18 @@ START_TEST(tied_to_its_global_or_another) {
   kv8_isolate_collect_garbage(core_isolate);
   core_expect(plain, "typeof Array", "function");
   /* The code of a context keeps it, too. */
-  kv8_value *function = value_of(plain, "(() => globalThis)");
+  kv8_value *function = core_value(plain, "(() => globalThis)");
   kv8_value_free(global);
   ck_assert_uint_eq(native_contexts(), 2);
   set_global(core_context, "f", function);
   kv8_value_free(function);
-  kv8_value *again = value_of(core_context, "f()");
+  kv8_value *again = core_value(core_context, "f()");
   ck_assert_ptr_eq(kv8_context_of(again), plain);
   kv8_value_free(again);
   core_expect(core_context, "f = undefined", "undefined");
   ck_assert_uint_eq(native_contexts(), 1);
 
-  kv8_value *object = value_of(core_context, "({})");
+  kv8_value *object = core_value(core_context, "({})");
   core_ok(kv8_context_new(core_isolate, NULL, &plain, &core_error));
   core_ok(kv8_context_tie(plain, object, &core_error));
   ck_assert_uint_eq(native_contexts(), 2);
@@ -120,7 +120,7 @@ START_TEST(tied_to_its_global_or_another) {
 END_TEST
 
 START_TEST(scripts_can_be_tied) {
-  kv8_value *object = value_of(core_context, "o = {}");
+  kv8_value *object = core_value(core_context, "o = {}");
   kv8_script *script = core_compile("n = (globalThis.n || 0) + 1");
   kv8_script *second = core_compile("2");
   ck_assert_ptr_null(kv8_script_of(object));
@@ -160,7 +160,7 @@ START_TEST(isolate_freed_first) {
   core_ok(kv8_context_new(isolate, NULL, &core_context, &core_error));
   kv8_context *plain = core_context;
   box it = new_box("({x: 1})");
-  kv8_value *function = value_of(it.context, "() => x");
+  kv8_value *function = core_value(it.context, "() => x");
   kv8_isolate_free(isolate);
   kv8_context_options options = KV8_CONTEXT_OPTIONS_INIT;
   kv8_value *value = NULL;
@@ -189,7 +189,7 @@ END_TEST
  * stay. Everything in them refers to everything else. */
 static void drop_contexts(bool contextify, kv8_microtask_mode mode, bool tie, unsigned count) {
   for (unsigned i = 0; i < count; ++i) {
-    kv8_value *object = value_of(core_context, "({n: 1, self() { return this; }})");
+    kv8_value *object = core_value(core_context, "({n: 1, self() { return this; }})");
     kv8_context *context = contextified(contextify ? object : NULL, mode);
     kv8_value *owner = NULL;
     if (contextify) {

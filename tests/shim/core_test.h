@@ -8,8 +8,11 @@
 #define KILN_TESTS_SHIM_CORE_TEST_H
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "shim/kv8.h"
 
@@ -84,6 +87,45 @@ static inline void core_expect_script(kv8_script *script, kv8_context *context,
   char *text = core_text(context, value);
   ck_assert_str_eq(text, expected);
   free(text);
+}
+
+/* The value of a script's last statement; yours to free. */
+static inline kv8_value *core_value(kv8_context *context, const char *text) {
+  kv8_script *script = core_compile(text);
+  kv8_value *value = NULL;
+  core_ok(kv8_script_run(script, context, NULL, &value, &core_error));
+  kv8_script_free(script);
+  ck_assert_ptr_nonnull(value);
+  return value;
+}
+
+/* Collects all that can be collected, and lets finalizers' microtasks run. */
+static inline void core_collect(void) {
+  for (int i = 0; i < 4; i++) kv8_isolate_collect_garbage(core_isolate);
+  core_ok(kv8_isolate_drain_microtasks(core_isolate, 0, &core_error));
+}
+
+/* Runs `body`, which frees an isolate before what was made from it, in a process of its own: builds
+ * that check lifetimes abort there, in others it is to come to its end. */
+static inline void core_free_too_early(void (*body)(void)) {
+  pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (child == 0) {
+#if defined(KV8_CHECK_LIFETIMES)
+    close(STDERR_FILENO);
+#endif
+    body();
+    exit(EXIT_SUCCESS);
+  }
+  int status = 0;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+#if defined(KV8_CHECK_LIFETIMES)
+  ck_assert(WIFSIGNALED(status));
+  ck_assert_int_eq(WTERMSIG(status), SIGABRT);
+#else
+  ck_assert(WIFEXITED(status));
+  ck_assert_int_eq(WEXITSTATUS(status), 0);
+#endif
 }
 
 /* Runs `text` in `context` and compares ToString() of its value. */

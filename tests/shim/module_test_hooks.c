@@ -51,11 +51,6 @@ static kv8_value *text_value(const char *text) {
   return value;
 }
 
-static void collect(void) {
-  for (int i = 0; i < 4; i++) kv8_isolate_collect_garbage(core_isolate);
-  core_ok(kv8_isolate_drain_microtasks(core_isolate, 0, &core_error));
-}
-
 static kv8_script *script_with(const char *text, const kv8_hooks *hooks) {
   kv8_source source = core_source(text);
   source.filename = kv8_span_from("asks.js");
@@ -280,8 +275,8 @@ START_TEST(N12_context_hooks_answer_the_rest) {
   kv8_script_free(script);
   kv8_context_free(core_context);
   core_context = plain;
-  collect();
-  collect();
+  core_collect();
+  core_collect();
   ck_assert_int_eq(released, 2);
 }
 END_TEST
@@ -296,12 +291,12 @@ START_TEST(P01_P02_hooks_outlive_handles) {
   run(script);
   kv8_value_free(referrer);
   kv8_script_free(script);
-  collect();
+  core_collect();
   ck_assert_int_eq(released, 0);
   core_expect(core_context, "ask(); 1", "1");
   core_expect(core_context, "got", "still here");
   core_expect(core_context, "delete globalThis.ask", "true");
-  collect();
+  core_collect();
   ck_assert_int_eq(released, 1);
 
   kv8_source source = core_source("globalThis.ask = () => import('late')");
@@ -312,13 +307,13 @@ START_TEST(P01_P02_hooks_outlive_handles) {
   core_ok(kv8_module_link_requests(module, NULL, 0, &core_error));
   evaluated(module);
   kv8_module_free(module);
-  collect();
+  core_collect();
   ck_assert_int_eq(released, 1);
   asked = 0;
   core_expect(core_context, "ask(); 1", "1");
   ck_assert_int_eq(asked, 1);
   core_expect(core_context, "delete globalThis.ask", "true");
-  collect();
+  core_collect();
   ck_assert_int_eq(released, 2);
 }
 END_TEST
@@ -343,7 +338,7 @@ START_TEST(hooks_are_released_once_whatever_fails) {
   hooks.struct_size = 4096;
   core_is(kv8_module_compile(core_context, &source, &module, NULL, &core_error), KV8_EINVAL);
   ck_assert_int_eq(released, 4); /* of an unknown struct nothing is known */
-  collect();
+  core_collect();
   ck_assert_int_eq(released, 4);
 }
 END_TEST
@@ -390,14 +385,14 @@ START_TEST(ST07_ST09_import_meta_is_filled_once) {
   module = module_with_meta("globalThis.late = () => import.meta.url");
   evaluated(module);
   kv8_module_free(module);
-  collect();
+  core_collect();
   asked = 0;
   core_expect(core_context, "late()", "url of it");
   ck_assert_int_eq(asked, 1);
   int before = released;
   core_expect(core_context, "delete globalThis.late", "true");
-  collect();
-  collect();
+  core_collect();
+  core_collect();
   ck_assert_int_eq(released, before + 1);
 }
 END_TEST
@@ -521,7 +516,7 @@ START_TEST(P03_P05_modules_with_hooks_do_not_leak) {
     kv8_value_free(names);
     kv8_value_free(referrer);
   }
-  collect();
+  core_collect();
   ck_assert_int_gt(released, 4000);
 }
 END_TEST
@@ -542,7 +537,7 @@ START_TEST(P03_scripts_with_hooks_do_not_leak) {
     kv8_value_free(referrer);
     kv8_script_free(script);
   }
-  collect();
+  core_collect();
   ck_assert_int_gt(released, 2000);
 }
 END_TEST
@@ -566,7 +561,7 @@ START_TEST(P03_functions_with_hooks_do_not_leak) {
     kv8_value_free(referrer);
     kv8_function_free(function);
   }
-  collect();
+  core_collect();
   ck_assert_int_gt(released, 2000);
 }
 END_TEST

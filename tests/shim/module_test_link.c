@@ -448,10 +448,6 @@ static kv8_value *new_object(void) {
   return object;
 }
 
-static void collect(void) {
-  for (int i = 0; i < 3; i++) kv8_isolate_collect_garbage(core_isolate);
-}
-
 START_TEST(ties_give_the_handle_to_the_collector) {
   kv8_value *object = new_object();
   kv8_value *other = new_object();
@@ -469,7 +465,7 @@ START_TEST(ties_give_the_handle_to_the_collector) {
   kv8_value_free(text);
   kv8_module_free(second);
   kv8_module_free(module); /* does nothing */
-  collect();
+  core_collect();
   core_ok(kv8_module_link_requests(module, NULL, 0, &core_error));
   evaluated(module);
   expect_namespace(module, "{\"a\":1}");
@@ -478,7 +474,7 @@ START_TEST(ties_give_the_handle_to_the_collector) {
   kv8_value_free(promise);
   kv8_value_free(object);
   kv8_value_free(other);
-  collect();
+  core_collect();
   core_expect(core_context, "6 * 7", "42");
 }
 END_TEST
@@ -493,9 +489,9 @@ START_TEST(tied_targets_stay_until_they_are_evaluated) {
     core_ok(kv8_module_link_requests(target, NULL, 0, &core_error));
     if (when == 1) core_ok(kv8_module_tie(target, object, &core_error));
     kv8_value_free(object);
-    collect();
+    core_collect();
     core_ok(kv8_module_instantiate(root, &core_error));
-    collect();
+    core_collect();
     evaluated(root);
     expect_namespace(root, "{\"b\":true}");
     kv8_module_free(root);
@@ -509,7 +505,7 @@ START_TEST(tied_modules_stay_while_a_link_waits) {
   core_ok(kv8_module_link(root, later, on_linked, &registry, &core_error));
   core_ok(kv8_module_tie(root, object, &core_error));
   kv8_value_free(object);
-  collect();
+  core_collect();
   add("a", "export const a = 1");
   kv8_link_answer(pending[0], named("a"));
   ck_assert_int_eq(ended, 1);

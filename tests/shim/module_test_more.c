@@ -2,52 +2,18 @@
  *
  * Synthetic modules, evaluations within evaluations, and what an evaluation leaves.
  */
-#include "tests/shim/module_test.h"
-
-static kv8_value *value_of(const char *expression) {
-  kv8_value *value = NULL;
-  kv8_script *script = core_compile(expression);
-  core_ok(kv8_script_run(script, core_context, NULL, &value, &core_error));
-  kv8_script_free(script);
-  return value;
-}
-
-static void collect(void) {
-  for (int i = 0; i < 3; i++) kv8_isolate_collect_garbage(core_isolate);
-  core_ok(kv8_isolate_drain_microtasks(core_isolate, 0, &core_error));
-}
+#include "tests/shim/module_test_synthetic.h"
 
 /* ---- synthetic modules ---------------------------------------------------------------------- */
 
 static int evaluations;
-static int releases;
-
-static void count_release(void *user) {
-  (void)user;
-  releases++;
-}
-
 static kv8_status set_x(void *user, kv8_module *module, kv8_value **ret_exception, kv8_error *err) {
   (void)ret_exception;
   evaluations++;
-  kv8_value *value = value_of(user == NULL ? "'x' + 1" : (const char *)user);
+  kv8_value *value = core_value(core_context, user == NULL ? "'x' + 1" : (const char *)user);
   kv8_status status = kv8_module_set_export(module, kv8_span_from("x"), value, err);
   kv8_value_free(value);
   return status;
-}
-
-static kv8_module *synthetic(kv8_status (*on_evaluate)(void *, kv8_module *, kv8_value **,
-                                                       kv8_error *)) {
-  const kv8_span names[] = {kv8_span_from("default"), kv8_span_from("x")};
-  kv8_synthetic_options options = KV8_SYNTHETIC_OPTIONS_INIT;
-  options.export_names = names;
-  options.export_names_count = 2;
-  options.evaluate = on_evaluate;
-  options.release = count_release;
-  kv8_module *module = NULL;
-  core_ok(kv8_module_synthetic(core_context, &options, &module, &core_error));
-  ck_assert(kv8_module_is_synthetic(module));
-  return module;
 }
 
 START_TEST(SY01_SY03_SY10_evaluated_once_when_imported) {
@@ -108,8 +74,8 @@ END_TEST
 
 START_TEST(SY06_SY08_SY09_exports_are_live) {
   kv8_module *module = synthetic(NULL);
-  kv8_value *one = value_of("1");
-  kv8_value *two = value_of("2");
+  kv8_value *one = core_value(core_context, "1");
+  kv8_value *two = core_value(core_context, "2");
   core_ok(kv8_module_set_export(module, kv8_span_from("x"), one, &core_error));
   core_is(kv8_module_set_export(module, kv8_span_from("y"), one, &core_error), KV8_EEXCEPTION);
   ck_assert_str_eq(core_error.name, "ReferenceError");
@@ -125,15 +91,6 @@ START_TEST(SY06_SY08_SY09_exports_are_live) {
   kv8_module_free(module);
 }
 END_TEST
-
-static kv8_status fail_with_value(void *user, kv8_module *module, kv8_value **ret_exception,
-                                  kv8_error *err) {
-  (void)user;
-  (void)module;
-  (void)err;
-  *ret_exception = value_of("new RangeError('of the callback')");
-  return KV8_EEXCEPTION;
-}
 
 static kv8_status fail_with_error(void *user, kv8_module *module, kv8_value **ret_exception,
                                   kv8_error *err) {
@@ -176,17 +133,17 @@ START_TEST(synthetic_modules_are_evaluated_without_their_handle) {
   core_ok(link_to(user, module));
   core_ok(kv8_module_instantiate(user, &core_error));
   kv8_module_free(module);
-  collect();
+  core_collect();
   ck_assert_int_eq(releases, 0);
   evaluated(user);
   expect_namespace(user, "{\"x\":\"x1\"}");
   kv8_module_free(user);
-  collect();
-  collect();
+  core_collect();
+  core_collect();
   ck_assert_int_eq(releases, 1);
   kv8_module_free(synthetic(set_x)); /* nobody ever asks */
-  collect();
-  collect();
+  core_collect();
+  core_collect();
   ck_assert_int_eq(releases, 2);
 }
 END_TEST
@@ -263,16 +220,6 @@ static void evaluate_nested(void *user, kv8_call *call) {
   (void)call;
   expect_status(outer, KV8_MODULE_EVALUATING);
   nested_status = evaluate(inner, 0, NULL);
-}
-
-static void give_function(const char *name, kv8_call_fn fn) {
-  kv8_callback callback = KV8_CALLBACK_INIT;
-  callback.fn = fn;
-  callback.name = kv8_span_from(name);
-  kv8_value *function = NULL;
-  core_ok(kv8_function_from_callback(core_context, &callback, &function, &core_error));
-  core_ok(kv8_context_set_global(core_context, kv8_span_from(name), function, &core_error));
-  kv8_value_free(function);
 }
 
 START_TEST(another_module_may_be_evaluated_meanwhile) {

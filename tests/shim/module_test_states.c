@@ -3,55 +3,7 @@
  * Every function of kv8_module.h in every state a module can be in: a status each time, never an
  * abort.
  */
-#include "tests/shim/module_test.h"
-
-static kv8_value *value_of(const char *expression) {
-  kv8_value *value = NULL;
-  kv8_script *script = core_compile(expression);
-  core_ok(kv8_script_run(script, core_context, NULL, &value, &core_error));
-  kv8_script_free(script);
-  return value;
-}
-
-static int releases;
-
-static void count_release(void *user) {
-  (void)user;
-  releases++;
-}
-
-static kv8_module *synthetic(kv8_status (*on_evaluate)(void *, kv8_module *, kv8_value **,
-                                                       kv8_error *)) {
-  const kv8_span names[] = {kv8_span_from("default"), kv8_span_from("x")};
-  kv8_synthetic_options options = KV8_SYNTHETIC_OPTIONS_INIT;
-  options.export_names = names;
-  options.export_names_count = 2;
-  options.evaluate = on_evaluate;
-  options.release = count_release;
-  kv8_module *module = NULL;
-  core_ok(kv8_module_synthetic(core_context, &options, &module, &core_error));
-  ck_assert(kv8_module_is_synthetic(module));
-  return module;
-}
-
-static kv8_status fail_with_value(void *user, kv8_module *module, kv8_value **ret_exception,
-                                  kv8_error *err) {
-  (void)user;
-  (void)module;
-  (void)err;
-  *ret_exception = value_of("new RangeError('of the callback')");
-  return KV8_EEXCEPTION;
-}
-
-static void give_function(const char *name, kv8_call_fn fn) {
-  kv8_callback callback = KV8_CALLBACK_INIT;
-  callback.fn = fn;
-  callback.name = kv8_span_from(name);
-  kv8_value *function = NULL;
-  core_ok(kv8_function_from_callback(core_context, &callback, &function, &core_error));
-  core_ok(kv8_context_set_global(core_context, kv8_span_from(name), function, &core_error));
-  kv8_value_free(function);
-}
+#include "tests/shim/module_test_synthetic.h"
 
 enum state {
   UNLINKED,
@@ -96,7 +48,7 @@ static kv8_status call(int function) {
   kv8_error error;
   kv8_module_request request;
   bool has;
-  kv8_value *object = value_of("({})");
+  kv8_value *object = core_value(core_context, "({})");
   switch (function) {
     case 0:
       status = kv8_module_link_requests(subject, &leaf, 1, &core_error);

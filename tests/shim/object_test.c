@@ -44,7 +44,7 @@ START_TEST(get_set_has_delete) {
   core_ok(kv8_object_has(core_context, object, key, &yes, &core_error));
   ck_assert(!yes);
   kv8_value *constant = value_text("length");
-  kv8_value *array = value_of("[]");
+  kv8_value *array = core_value(core_context, "[]");
   core_ok(kv8_object_delete(core_context, array, constant, &yes, &core_error));
   ck_assert(!yes);
   /* A key is a string or a symbol, an object an object. */
@@ -62,7 +62,7 @@ END_TEST
 
 START_TEST(a_refused_assignment_is_a_type_error) {
   kv8_value *one = value_number(1);
-  kv8_value *frozen = value_of("Object.freeze({a: 0})");
+  kv8_value *frozen = core_value(core_context, "Object.freeze({a: 0})");
   value_threw(kv8_object_set_named(core_context, frozen, kv8_span_from("a"), one, &core_error),
               "TypeError", "Cannot assign to read only property 'a' of object '#<Object>'");
   ck_assert_int_eq(core_error.line, 0);
@@ -70,14 +70,14 @@ START_TEST(a_refused_assignment_is_a_type_error) {
   ck_assert_str_eq(core_error.source_line, "");
   value_threw(kv8_object_set_named(core_context, frozen, kv8_span_from("b"), one, &core_error),
               "TypeError", "Cannot add property b, object is not extensible");
-  kv8_value *getter = value_of("({get a() { return 1 }})");
+  kv8_value *getter = core_value(core_context, "({get a() { return 1 }})");
   core_is(kv8_object_set_named(core_context, getter, kv8_span_from("a"), one, &core_error),
           KV8_EEXCEPTION);
-  kv8_value *proxy = value_of("new Proxy({}, {set() { return false }})");
+  kv8_value *proxy = core_value(core_context, "new Proxy({}, {set() { return false }})");
   core_is(kv8_object_set_named(core_context, proxy, kv8_span_from("a"), one, &core_error),
           KV8_EEXCEPTION);
   ck_assert_str_eq(core_error.name, "TypeError");
-  kv8_value *setter = value_of("({set a(v) { this.seen = v + 1 }, seen: 0})");
+  kv8_value *setter = core_value(core_context, "({set a(v) { this.seen = v + 1 }, seen: 0})");
   core_ok(kv8_object_set_named(core_context, setter, kv8_span_from("a"), one, &core_error));
   kv8_value *seen = NULL;
   core_ok(kv8_object_get_named(core_context, setter, kv8_span_from("seen"), &seen, &core_error));
@@ -91,7 +91,8 @@ START_TEST(a_refused_assignment_is_a_type_error) {
 END_TEST
 
 START_TEST(setting_needs_nothing_a_script_can_patch) {
-  kv8_value *target = value_of(
+  kv8_value *target = core_value(
+      core_context,
       "for (const o of [Object, Reflect]) for (const k of Reflect.ownKeys(o))"
       "  try { o[k] = () => { throw new Error('patched ' + String(k)) } } catch {}"
       "Function.prototype.call = Function.prototype.apply = () => { throw new Error('patched') };"
@@ -119,7 +120,7 @@ START_TEST(setting_needs_nothing_a_script_can_patch) {
 END_TEST
 
 START_TEST(define_and_get_property) {
-  kv8_value *object = value_of("globalThis.o = {}; o");
+  kv8_value *object = core_value(core_context, "globalThis.o = {}; o");
   kv8_value *key = value_text("x");
   kv8_value *one = value_number(1);
   kv8_property property = KV8_PROPERTY_INIT;
@@ -142,7 +143,7 @@ START_TEST(define_and_get_property) {
   /* An accessor. */
   kv8_value *accessor = value_text("y");
   kv8_property pair = KV8_PROPERTY_INIT;
-  pair.get = value_of("(function() { return 42 })");
+  pair.get = core_value(core_context, "(function() { return 42 })");
   pair.configurable = KV8_TRUE;
   core_ok(kv8_object_define(core_context, object, accessor, &pair, NULL, &core_error));
   core_expect(core_context, "o.y", "42");
@@ -197,9 +198,10 @@ START_TEST(own_keys) {
                {KV8_KEYS_STRINGS, "[ '1', 'a', 'hidden' ]"},
                {KV8_KEYS_SYMBOLS, "[ Symbol(s) ]"},
                {KV8_KEYS_ALL, "[ '1', 'a', 'hidden', Symbol(s) ]"}};
-  kv8_value *object = value_of(
-      "const o = {a: 1, 1: 2, [Symbol('s')]: 3, __proto__: {inherited: 1}};"
-      "Object.defineProperty(o, 'hidden', {value: 1})");
+  kv8_value *object =
+      core_value(core_context,
+                 "const o = {a: 1, 1: 2, [Symbol('s')]: 3, __proto__: {inherited: 1}};"
+                 "Object.defineProperty(o, 'hidden', {value: 1})");
   kv8_value *keys = NULL;
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
     core_ok(kv8_object_get_own_keys(core_context, object, cases[i].which, &keys, &core_error));
@@ -212,7 +214,7 @@ START_TEST(own_keys) {
 END_TEST
 
 START_TEST(prototypes) {
-  kv8_value *parent = value_of("globalThis.parent = {from: 'parent'}; parent");
+  kv8_value *parent = core_value(core_context, "globalThis.parent = {from: 'parent'}; parent");
   kv8_value *object = NULL;
   core_ok(kv8_object(core_context, parent, &object, &core_error));
   kv8_value *made = NULL;
@@ -236,7 +238,8 @@ START_TEST(prototypes) {
   core_ok(kv8_object_freeze(core_context, object, &core_error));
   core_is(kv8_object_set_prototype(core_context, object, parent, &core_error), KV8_EEXCEPTION);
   ck_assert_str_eq(core_error.name, "TypeError");
-  kv8_value *proxy = value_of("new Proxy({}, {getPrototypeOf() { return Map.prototype }})");
+  kv8_value *proxy =
+      core_value(core_context, "new Proxy({}, {getPrototypeOf() { return Map.prototype }})");
   core_ok(kv8_object_get_prototype(core_context, proxy, &made, &core_error));
   kv8_value_free(made);
   kv8_value *number = value_number(1);
@@ -251,13 +254,13 @@ START_TEST(prototypes) {
 END_TEST
 
 START_TEST(freeze_and_seal) {
-  kv8_value *object = value_of("globalThis.f = {a: 1}; f");
+  kv8_value *object = core_value(core_context, "globalThis.f = {a: 1}; f");
   core_ok(kv8_object_seal(core_context, object, &core_error));
   core_expect(core_context, "Object.isSealed(f) && !Object.isFrozen(f)", "true");
   core_ok(kv8_object_freeze(core_context, object, &core_error));
   core_expect(core_context, "Object.isFrozen(f)", "true");
   kv8_value_free(object);
-  object = value_of("new Uint8Array(1)");
+  object = core_value(core_context, "new Uint8Array(1)");
   core_is(kv8_object_freeze(core_context, object, &core_error), KV8_EEXCEPTION);
   kv8_value_free(object);
 }
@@ -273,7 +276,7 @@ START_TEST(constructor_names) {
       {"({get constructor() { throw 1 }})", "Object"},
   };
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    kv8_value *object = value_of(cases[i][0]);
+    kv8_value *object = core_value(core_context, cases[i][0]);
     kv8_blob name = {NULL, 0};
     core_ok(kv8_object_copy_constructor_name(object, &name, &core_error));
     ck_assert_msg(
@@ -288,7 +291,8 @@ END_TEST
 /* ---- proxies --------------------------------------------------------------------------------- */
 
 START_TEST(a_proxy_that_throws) {
-  kv8_value *proxy = value_of(
+  kv8_value *proxy = core_value(
+      core_context,
       "new Proxy({}, new Proxy({}, {get(_, trap) { return () => { throw new RangeError(trap) } "
       "}}))");
   kv8_value *key = value_text("k");
@@ -321,7 +325,7 @@ START_TEST(a_proxy_that_throws) {
 END_TEST
 
 START_TEST(proxy_get) {
-  kv8_value *proxy = value_of("globalThis.p = Proxy.revocable([1], {}); p.proxy");
+  kv8_value *proxy = core_value(core_context, "globalThis.p = Proxy.revocable([1], {}); p.proxy");
   kv8_value *target = NULL;
   kv8_value *handler = NULL;
   core_ok(kv8_proxy_get(proxy, &target, &handler, &core_error));
@@ -354,7 +358,7 @@ START_TEST(preview_entries) {
                {"new Map([[1, 2]]).entries()", true, "[ 1, 2 ]"},
                {"const i = new Set([5, 6]).values(); i.next(); i", false, "[ 6 ]"}};
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    kv8_value *object = value_of(cases[i].source);
+    kv8_value *object = core_value(core_context, cases[i].source);
     kv8_value *entries = NULL;
     bool pairs = !cases[i].pairs;
     core_ok(kv8_object_preview_entries(core_context, object, &entries, &pairs, &core_error));
@@ -362,7 +366,7 @@ START_TEST(preview_entries) {
     value_expect_inspected(entries, cases[i].expected);
     kv8_value_free(object);
   }
-  kv8_value *plain = value_of("({})");
+  kv8_value *plain = core_value(core_context, "({})");
   kv8_value *entries = NULL;
   value_wrong_type(kv8_object_preview_entries(core_context, plain, &entries, NULL, &core_error));
   kv8_value_free(plain);
@@ -401,7 +405,7 @@ static void release(void *data) {
 START_TEST(attach) {
   int data = 1;
   int other = 2;
-  kv8_value *object = value_of("({})");
+  kv8_value *object = core_value(core_context, "({})");
   ck_assert_ptr_null(kv8_object_get_attached(object, &tag_a));
   core_ok(kv8_object_attach(core_context, object, &tag_a, &data, release, &core_error));
   core_is(kv8_object_attach(core_context, object, &tag_a, &other, release, &core_error),
@@ -417,7 +421,7 @@ START_TEST(attach) {
   kv8_value *keys = NULL;
   core_ok(kv8_object_get_own_keys(core_context, object, KV8_KEYS_ALL, &keys, &core_error));
   value_expect_inspected(keys, "[]");
-  kv8_value *frozen = value_of("Object.freeze(new Proxy({}, {}))");
+  kv8_value *frozen = core_value(core_context, "Object.freeze(new Proxy({}, {}))");
   core_ok(kv8_object_attach(core_context, frozen, &tag_a, &data, release, &core_error));
   ck_assert_ptr_eq(kv8_object_get_attached(frozen, &tag_a), &data);
   kv8_value *number = value_number(1);
@@ -478,9 +482,9 @@ START_TEST(inspect) {
   ck_assert_uint_eq(text.length, 0);
   values[0] = format;
   kv8_value_free(name);
-  values[1] = name = value_of("({toString() { throw new Error('never') }})");
+  values[1] = name = core_value(core_context, "({toString() { throw new Error('never') }})");
   core_is(kv8_value_inspect(core_context, values, 2, &text, &core_error), KV8_EEXCEPTION);
-  value_expect_inspected(value_of("({a: [1, {b: new Map([[1, {}]])}]})"),
+  value_expect_inspected(core_value(core_context, "({a: [1, {b: new Map([[1, {}]])}]})"),
                          "{ a: [ 1, { b: [Map] } ] }");
   kv8_value_free(number);
   kv8_value_free(name);

@@ -69,13 +69,14 @@ START_TEST(a_thenable_is_followed_and_only_once) {
   expect_state(outer, KV8_PROMISE_FULFILLED, "late");
   kv8_value_free(outer);
   /* A thenable of the script's own; one whose `then` throws rejects. */
-  kv8_value *thenable = value_of("({then(resolve) { resolve('mine'); resolve('twice') }})");
+  kv8_value *thenable =
+      core_value(core_context, "({then(resolve) { resolve('mine'); resolve('twice') }})");
   outer = new_promise("outer2");
   core_ok(kv8_promise_resolve(core_context, outer, thenable, &core_error));
   expect_state(outer, KV8_PROMISE_FULFILLED, "mine");
   kv8_value_free(thenable);
   kv8_value_free(outer);
-  thenable = value_of("({get then() { throw 'thrown' }})");
+  thenable = core_value(core_context, "({get then() { throw 'thrown' }})");
   outer = new_promise("outer3");
   core_ok(core_try(core_context, "outer3.catch(() => {})", 0));
   core_ok(kv8_promise_resolve(core_context, outer, thenable, &core_error));
@@ -97,8 +98,8 @@ END_TEST
 
 START_TEST(what_is_no_promise_of_ours) {
   kv8_value *number = value_number(1);
-  kv8_value *foreign = value_of("new Promise(() => {})");
-  kv8_value *thenable = value_of("({then() {}})");
+  kv8_value *foreign = core_value(core_context, "new Promise(() => {})");
+  kv8_value *thenable = core_value(core_context, "({then() {}})");
   kv8_promise_state state;
   kv8_value *made = NULL;
   value_wrong_type(kv8_promise_get(number, &state, &made, &core_error));
@@ -124,8 +125,8 @@ START_TEST(then) {
                    "Promise.prototype.then = Promise.prototype.catch = () => { throw 'patched' }",
                    0));
   kv8_value *promise = new_promise("p");
-  kv8_value *twice = value_of("(x => x + x)");
-  kv8_value *rescue = value_of("(e => 'rescued ' + e)");
+  kv8_value *twice = core_value(core_context, "(x => x + x)");
+  kv8_value *rescue = core_value(core_context, "(e => 'rescued ' + e)");
   kv8_value *doubled = NULL;
   kv8_value *passed = NULL;
   kv8_value *rescued = NULL;
@@ -157,7 +158,7 @@ END_TEST
 /* ---- microtasks ------------------------------------------------------------------------------ */
 
 START_TEST(microtasks_TM06) {
-  kv8_value *task = value_of("globalThis.log = []; (() => { log.push('task') })");
+  kv8_value *task = core_value(core_context, "globalThis.log = []; (() => { log.push('task') })");
   core_ok(kv8_enqueue_microtask(core_context, task, &core_error));
   core_expect(core_context, "log.push('run'); log.join()", "run");
   core_expect(core_context, "log.join()", "run,task");
@@ -179,12 +180,12 @@ START_TEST(microtasks_TM06) {
   core_expect(core_context, "log.length", "4");
   kv8_context_free(own);
   /* One that throws harms nobody; one that loops has the drain's deadline. */
-  kv8_value *throws = value_of("(() => { throw new Error('lost') })");
+  kv8_value *throws = core_value(core_context, "(() => { throw new Error('lost') })");
   core_ok(kv8_enqueue_microtask(core_context, throws, &core_error));
   core_ok(kv8_enqueue_microtask(core_context, task, &core_error));
   core_ok(kv8_isolate_drain_microtasks(core_isolate, 0, &core_error));
   core_expect(core_context, "log.length", "5");
-  kv8_value *loop = value_of("(() => { for (;;) ; })");
+  kv8_value *loop = core_value(core_context, "(() => { for (;;) ; })");
   core_ok(kv8_enqueue_microtask(core_context, loop, &core_error));
   core_is(kv8_isolate_drain_microtasks(core_isolate, 20, &core_error), KV8_ETIMEOUT);
   core_expect(core_context, "log.length", "5");

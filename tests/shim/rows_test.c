@@ -5,14 +5,6 @@
  */
 #include "tests/shim/core_test.h"
 
-static kv8_value *eval(kv8_context *context, const char *text) {
-  kv8_script *script = core_compile(text);
-  kv8_value *value = NULL;
-  core_ok(kv8_script_run(script, context, NULL, &value, &core_error));
-  kv8_script_free(script);
-  return value;
-}
-
 static kv8_context *new_context(const kv8_value *contextify, kv8_microtask_mode mode) {
   kv8_context_options options = KV8_CONTEXT_OPTIONS_INIT;
   kv8_context *context = NULL;
@@ -46,7 +38,7 @@ END_TEST
 
 START_TEST(CC01_CC02_CC03_D20_RN01_CX01_CX02_CX03_a_contextified_object_is_the_global) {
   core_expect(core_context, "var globalVar = 3; globalVar", "3");
-  kv8_value *object = eval(core_context, "globalThis.box = {globalVar: 1}");
+  kv8_value *object = core_value(core_context, "globalThis.box = {globalVar: 1}");
   kv8_heap_statistics before, after;
   core_ok(kv8_isolate_get_heap_statistics(core_isolate, &before, &core_error));
   kv8_context *context = new_context(object, KV8_MICROTASKS_SHARED);
@@ -62,7 +54,7 @@ START_TEST(CC01_CC02_CC03_D20_RN01_CX01_CX02_CX03_a_contextified_object_is_the_g
   ck_assert_ptr_eq(kv8_context_of(object), context);
   core_ok(kv8_context_copy_global(context, &global, &core_error));
   ck_assert_ptr_null(kv8_context_of(global));
-  kv8_value *array = eval(context, "[]");
+  kv8_value *array = core_value(context, "[]");
   core_ok(kv8_context_set_global(core_context, kv8_span_from("theirs"), array, &core_error));
   core_expect(core_context, "theirs instanceof Array", "false");
   kv8_value_free(array);
@@ -112,9 +104,10 @@ START_TEST(CC09_CC11_D21_RN07_code_generation_and_many_scripts) {
 END_TEST
 
 START_TEST(D17_D18_D19_globals_of_odd_objects) {
-  kv8_value *object = eval(core_context,
-                           "var sets = 0; Object.create({inherited: 1}, {f: {configurable: true,"
-                           " get() { return 'got' }, set(v) { sets++ }}})");
+  kv8_value *object =
+      core_value(core_context,
+                 "var sets = 0; Object.create({inherited: 1}, {f: {configurable: true,"
+                 " get() { return 'got' }, set(v) { sets++ }}})");
   kv8_context *context = new_context(object, KV8_MICROTASKS_SHARED);
   core_expect(context, "inherited + ',' + ('inherited' in globalThis)", "1,false");
   core_expect(context, "Object.hasOwn(globalThis, 'inherited')", "false");
@@ -122,7 +115,7 @@ START_TEST(D17_D18_D19_globals_of_odd_objects) {
   core_expect(core_context, "sets", "1");
   kv8_context_free(context);
   kv8_value_free(object);
-  object = eval(core_context, "globalThis.frozen = Object.freeze({a: 1})");
+  object = core_value(core_context, "globalThis.frozen = Object.freeze({a: 1})");
   context = new_context(object, KV8_MICROTASKS_SHARED);
   core_ok(core_try(context, "a = 2; b = 3", 0));
   core_expect(core_context, "JSON.stringify(frozen)", "{\"a\":1}");
@@ -181,7 +174,7 @@ START_TEST(CF03_CF04_CF06_CF07_D24_functions) {
   char *text = core_text(other, value);
   ck_assert_str_eq(text, "7");
   free(text);
-  value = eval(other, "true");
+  value = core_value(other, "true");
   const kv8_value *const args[] = {value};
   core_is(kv8_function_call(function, NULL, args, 1, NULL, NULL, &core_error), KV8_EEXCEPTION);
   ck_assert_int_eq(core_error.line, 10);
@@ -217,7 +210,7 @@ END_TEST
 
 START_TEST(PR03_PR04_PR06_PR07_promises_cross_contexts) {
   kv8_context *inner = new_context(NULL, KV8_MICROTASKS_AFTER_EVALUATE);
-  kv8_value *promise = eval(inner, "Promise.resolve('inside')");
+  kv8_value *promise = core_value(inner, "Promise.resolve('inside')");
   core_ok(kv8_context_set_global(core_context, kv8_span_from("theirs"), promise, &core_error));
   core_expect(core_context, "var log = []; (async () => { log.push(await theirs) })(); 0", "0");
   core_ok(kv8_isolate_drain_microtasks(core_isolate, 0, &core_error));

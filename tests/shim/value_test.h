@@ -7,16 +7,6 @@
 
 #include "tests/shim/core_test.h"
 
-/* The value of a source's last statement; yours to free. */
-static inline kv8_value *value_of(const char *source) {
-  kv8_script *script = core_compile(source);
-  kv8_value *value = NULL;
-  core_ok(kv8_script_run(script, core_context, NULL, &value, &core_error));
-  kv8_script_free(script);
-  ck_assert_ptr_nonnull(value);
-  return value;
-}
-
 static inline kv8_value *value_text(const char *text) {
   kv8_value *value = NULL;
   core_ok(kv8_string(core_isolate, kv8_span_from(text), &value, &core_error));

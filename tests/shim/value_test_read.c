@@ -26,7 +26,7 @@ START_TEST(types) {
                {"[]", KV8_TYPE_OBJECT},
                {"new String('')", KV8_TYPE_OBJECT}};
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    kv8_value *value = value_of(cases[i].source);
+    kv8_value *value = core_value(core_context, cases[i].source);
     ck_assert_msg(kv8_value_get_type(value) == cases[i].type, "%s", cases[i].source);
     kv8_value_free(value);
   }
@@ -71,7 +71,7 @@ START_TEST(classes) {
                {"1", 0},
                {"'x'", 0}};
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    kv8_value *value = value_of(cases[i].source);
+    kv8_value *value = core_value(core_context, cases[i].source);
     for (unsigned bit = 0; bit <= KV8_CLASS_EXTERNAL; bit++) {
       ck_assert_msg(kv8_value_is(value, (kv8_class)bit) == ((cases[i].expected >> bit & 1u) != 0),
                     "%s is (not) of class %u", cases[i].source, bit);
@@ -102,7 +102,7 @@ START_TEST(reading_numbers) {
   } conversions[] = {
       {"'12'", 12}, {"true", 1}, {"null", 0}, {"({valueOf() { return 3 }})", 3}, {"[7]", 7}};
   for (size_t i = 0; i < sizeof(conversions) / sizeof(conversions[0]); i++) {
-    kv8_value *value = value_of(conversions[i].source);
+    kv8_value *value = core_value(core_context, conversions[i].source);
     double number = -1;
     value_wrong_type(kv8_value_get_number(value, &number, &core_error));
     core_ok(kv8_value_to_number(core_context, value, &number, &core_error));
@@ -112,7 +112,7 @@ START_TEST(reading_numbers) {
   static const char *const throwing[] = {"1n", "Symbol()",
                                          "({valueOf() { throw TypeError('x') }})"};
   for (size_t i = 0; i < sizeof(throwing) / sizeof(throwing[0]); i++) {
-    kv8_value *value = value_of(throwing[i]);
+    kv8_value *value = core_value(core_context, throwing[i]);
     double number = -1;
     core_is(kv8_value_to_number(core_context, value, &number, &core_error), KV8_EEXCEPTION);
     ck_assert_str_eq(core_error.name, "TypeError");
@@ -144,11 +144,11 @@ START_TEST(reading_bigints) {
   ck_assert(!exact);
   ck_assert_int_eq(small, -1);
   value_expect(value, "18446744073709551615");
-  value = value_of("-1n");
+  value = core_value(core_context, "-1n");
   core_ok(kv8_value_get_bigint_unsigned(value, &large, &exact, &core_error));
   ck_assert(!exact);
   kv8_value_free(value);
-  value = value_of("1n << 70n");
+  value = core_value(core_context, "1n << 70n");
   core_ok(kv8_value_get_bigint(value, &small, NULL, &core_error));
   ck_assert_int_eq(small, 0);
   double number = 0;
@@ -172,12 +172,13 @@ START_TEST(texts) {
   ck_assert_mem_eq(blob.data, expected, blob.length);
   kv8_blob_free(&blob);
   kv8_value_free(value);
-  value = value_of("new String('object')");
+  value = core_value(core_context, "new String('object')");
   value_wrong_type(kv8_value_copy_text(value, &blob, &core_error));
   ck_assert_ptr_null(blob.data);
   kv8_value_free(value);
   /* Ropes and slices are text as well. */
-  value = value_of("let r = ''; for (let i = 0; i < 5000; i++) r += 'ab'; r.slice(1)");
+  value =
+      core_value(core_context, "let r = ''; for (let i = 0; i < 5000; i++) r += 'ab'; r.slice(1)");
   core_ok(kv8_value_copy_text(value, &blob, &core_error));
   ck_assert_uint_eq(blob.length, 9999);
   kv8_blob_free(&blob);
@@ -196,7 +197,7 @@ START_TEST(making_symbols) {
   kv8_value_free(first);
   kv8_value_free(second);
   core_ok(kv8_symbol(core_isolate, kv8_span_from("s"), true, &first, &core_error));
-  second = value_of("Symbol.for('s')");
+  second = core_value(core_context, "Symbol.for('s')");
   core_ok(kv8_value_equals(core_context, first, second, KV8_EQUAL_STRICT, &equal, &core_error));
   ck_assert(equal);
   kv8_value_free(first);
@@ -225,7 +226,7 @@ START_TEST(truth) {
                {"NaN", false},   {"0n", false},  {"'0'", true},     {"[]", true},
                {"false", false}, {"true", true}, {"Symbol()", true}};
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    kv8_value *value = value_of(cases[i].source);
+    kv8_value *value = core_value(core_context, cases[i].source);
     ck_assert_msg(kv8_value_is_true(value) == cases[i].expected, "%s", cases[i].source);
     kv8_value_free(value);
   }
@@ -250,8 +251,8 @@ START_TEST(equality) {
                {"({valueOf() { return 5 }})", "5", {false, false, true}},
                {"[]", "[]", {false, false, false}}};
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-    kv8_value *a = value_of(cases[i].a);
-    kv8_value *b = value_of(cases[i].b);
+    kv8_value *a = core_value(core_context, cases[i].a);
+    kv8_value *b = core_value(core_context, cases[i].b);
     for (int how = 0; how < 3; how++) {
       bool equal = !cases[i].expected[how];
       core_ok(kv8_value_equals(core_context, a, b, (kv8_equality)how, &equal, &core_error));
@@ -262,7 +263,7 @@ START_TEST(equality) {
     kv8_value_free(a);
     kv8_value_free(b);
   }
-  kv8_value *throws = value_of("({valueOf() { throw new Error('ran') }})");
+  kv8_value *throws = core_value(core_context, "({valueOf() { throw new Error('ran') }})");
   kv8_value *one = value_number(1);
   bool equal = false;
   core_ok(kv8_value_equals(core_context, throws, one, KV8_EQUAL_STRICT, &equal, &core_error));
@@ -274,11 +275,12 @@ START_TEST(equality) {
 END_TEST
 
 START_TEST(instance_of) {
-  kv8_value *map = value_of("new Map");
-  kv8_value *constructor = value_of("Map");
-  kv8_value *custom = value_of("({[Symbol.hasInstance]() { return true }})");
-  kv8_value *throws = value_of("({get [Symbol.hasInstance]() { throw new Error('asked') }})");
-  kv8_value *plain = value_of("({})");
+  kv8_value *map = core_value(core_context, "new Map");
+  kv8_value *constructor = core_value(core_context, "Map");
+  kv8_value *custom = core_value(core_context, "({[Symbol.hasInstance]() { return true }})");
+  kv8_value *throws =
+      core_value(core_context, "({get [Symbol.hasInstance]() { throw new Error('asked') }})");
+  kv8_value *plain = core_value(core_context, "({})");
   kv8_value *one = value_number(1);
   bool is = false;
   core_ok(kv8_value_instance_of(core_context, map, constructor, &is, &core_error));
@@ -300,7 +302,7 @@ START_TEST(instance_of) {
 END_TEST
 
 START_TEST(copies_are_handles_of_their_own) {
-  kv8_value *object = value_of("globalThis.o = {}; o");
+  kv8_value *object = core_value(core_context, "globalThis.o = {}; o");
   kv8_value *copy = NULL;
   core_ok(kv8_value_copy(object, &copy, &core_error));
   kv8_value_free(object);

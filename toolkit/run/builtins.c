@@ -15,7 +15,6 @@ static const struct {
   const char *name;
   kiln__run_bind_fn bind;
 } bindings[] = {{"builtins", kiln__run_bind_builtins},
-
                 {"files", kiln__run_bind_files},
                 {"http", kiln__run_bind_http},
                 {"loop", kiln__run_bind_loop},
