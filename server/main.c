@@ -101,7 +101,7 @@ static bool open_kiln(srv_server *server, const char *store) {
   kiln_options wanted = KILN_OPTIONS_INIT;
   kiln_error error = {0};
   wanted.store_path = store;
-  wanted.keep_sources = options->keep_sources;
+  wanted.forget_sources = !options->keep_sources;
   wanted.engine_path = options->engine;
   wanted.workers_max = (unsigned)options->workers;
   wanted.queue_max = (unsigned)options->queue;

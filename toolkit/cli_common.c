@@ -143,7 +143,7 @@ kiln_status kiln__cli_open(const char *store_path, unsigned jobs, bool keep_sour
   kiln_options options = KILN_OPTIONS_INIT;
   options.store_path = store_path;
   options.workers_max = jobs;
-  options.keep_sources = keep_sources;
+  options.forget_sources = !keep_sources;
   options.heap_max_bytes = 1024 * MIB;
   options.memory_max_bytes = 3072 * MIB;
   options.source_max_bytes = KILN__CLI_SOURCE_MAX;

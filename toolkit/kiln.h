@@ -98,16 +98,23 @@ KILN_API void kiln_bytes_writer_free(kiln_bytes_writer *writer);
 
 typedef struct kiln kiln;
 
+/* Engines of one kiln. */
+#define KILN_ENGINES_MAX 32
+
 typedef struct kiln_options {
   size_t struct_size;
   const char *store_path; /* NULL: no store, everything is a miss */
   bool store_read_only;
-  bool keep_sources;         /* store source texts too, so that run may name a key */
-  const char *engine_path;   /* NULL: kiln-engine beside this executable, else in libexec */
-  unsigned workers_max;      /* jobs at once; 0 means the number of cores */
-  unsigned queue_max;        /* jobs waiting beyond that; 0 means 256 */
-  unsigned forks_per_zygote; /* 0 means 10,000 */
-  uint64_t heap_max_bytes;   /* V8's limit per job; 0 means 256 MiB */
+  bool forget_sources;        /* do not store source texts: then no run by key, and no rebake */
+  const char *engine_path;    /* NULL: kiln-engine beside this executable, else in libexec */
+  const char *engines_dir;    /* the registry of node-hosted engines; NULL: there are none */
+  const char *const *engines; /* specs of those to keep ready; the first is the default of requests.
+                                "node-18" or "default" is libv8's. NULL: libv8's alone */
+  size_t engines_count;       /* up to KILN_ENGINES_MAX */
+  unsigned workers_max;       /* jobs at once, of each engine; 0 means the number of cores */
+  unsigned queue_max;         /* jobs waiting beyond that; 0 means 256 */
+  unsigned forks_per_zygote;  /* 0 means 10,000 */
+  uint64_t heap_max_bytes;    /* V8's limit per job; 0 means 256 MiB */
   uint64_t memory_max_bytes; /* the worker's private memory (RLIMIT_DATA); 0 means heap + 256 MiB */
   uint64_t source_max_bytes; /* 0 means 64 MiB */
   uint64_t result_max_bytes; /* JSON of one result; 0 means 16 MiB */
@@ -174,7 +181,10 @@ typedef struct kiln_request {
   int32_t column_offset;
   const kiln_span *params; /* of a function */
   size_t params_count;
-  kiln_span engine; /* empty: the default; another is KILN_EINVAL until it exists */
+  /* Which engine: its name ("node-22.23.3"); the beginning of one ("node-22": the newest such); its
+   * fingerprint, 8 hex digits of it or more. Empty: the default; run by key: the one that made the
+   * entry, if it is here. One that is not open is KILN_EINVAL. */
+  kiln_span engine;
   /* compile, createCachedData */
   kiln_mode mode;
   kiln_bytes
@@ -295,6 +305,7 @@ KILN_API kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **r
 
 /* ---- what it knows of itself --------------------------------------------------------- */
 
+#define KILN_NODE_PATH_MAX 4096
 typedef struct kiln_engine_info {
   char name[32]; /* "node-18": whose blobs these are */
   char v8_version[64];
@@ -303,7 +314,11 @@ typedef struct kiln_engine_info {
   char build_id[72];
   char arch[16];
   unsigned protocol;
+  char fingerprint[KILN_KEY_HEX + 1]; /* digest of all of the above but the protocol */
+  char node[KILN_NODE_PATH_MAX];      /* the node binary that hosts it; empty: libv8's */
+  bool verifies_checksum;             /* its V8 checks a blob's checksum (up to 11.2) */
 } kiln_engine_info;
+/* Engines in the order of kiln_options.engines. */
 KILN_API size_t kiln_engine_count(const kiln *k);
 KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
                                      kiln_error *err);

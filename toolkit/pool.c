@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -32,6 +33,8 @@ static void free_parts(kiln_pool *pool) {
   pthread_cond_destroy(&pool->started_changed);
   pthread_mutex_destroy(&pool->lock);
   free(pool->engine_path);
+  free(pool->preload);
+  free(pool->v8_flags);
   free(pool);
 }
 
@@ -45,12 +48,25 @@ static int start_thread(kiln_pool *pool) {
   return failed;
 }
 
+static bool copy_texts(kiln_pool *pool, const kiln_pool_options *options) {
+  pool->engine_path = strdup(options->engine_path);
+  if (options->v8_flags && options->v8_flags[0] != '\0') {
+    pool->v8_flags = strdup(options->v8_flags);
+    if (!pool->v8_flags) return false;
+  }
+  if (options->preload && asprintf(&pool->preload, "LD_PRELOAD=%s", options->preload) < 0) {
+    pool->preload = NULL;
+    return false;
+  }
+  return pool->engine_path != NULL;
+}
+
 static kiln_pool *make(const kiln_pool_options *options) {
   kiln_pool *pool = calloc(1, sizeof(*pool));
   if (!pool) return NULL;
   pthread_mutex_init(&pool->lock, /* attr= */ NULL);
   pthread_cond_init(&pool->started_changed, /* attr= */ NULL);
-  pool->engine_path = strdup(options->engine_path);
+  bool copied = copy_texts(pool, options);
   pool->workers_max = options->workers_max;
   pool->queue_max = options->queue_max;
   pool->forks_per_zygote = options->forks_per_zygote;
@@ -60,8 +76,8 @@ static kiln_pool *make(const kiln_pool_options *options) {
   pool->epoll = epoll_create1(EPOLL_CLOEXEC);
   pool->wake = (kiln_watch){KILN_WATCH_WAKE, pool, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   kiln__wire_out_init(&pool->fork_message, KILN_WIRE_FORK);
-  if (!pool->engine_path || !kiln__wire_finish(&pool->fork_message) || pool->epoll < 0 ||
-      pool->wake.fd < 0 || !kiln__pool_watch(pool, &pool->wake)) {
+  if (!copied || !kiln__wire_finish(&pool->fork_message) || pool->epoll < 0 || pool->wake.fd < 0 ||
+      !kiln__pool_watch(pool, &pool->wake)) {
     int reason = errno;
     free_parts(pool);
     errno = reason;

@@ -18,6 +18,8 @@ typedef struct kiln_pool kiln_pool;
 typedef struct kiln_pool_options {
   const char *engine_path;
   const char *engine_name; /* "node-18" */
+  const char *preload;     /* the engine as an object for the node binary engine_path; NULL: none */
+  const char *v8_flags;    /* beside the host's own; NULL: none */
   unsigned workers_max;
   unsigned queue_max;
   unsigned forks_per_zygote;

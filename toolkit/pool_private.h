@@ -94,6 +94,8 @@ typedef struct kiln_pool_counters {
 struct kiln_pool {
   /* set before the thread starts, then constant */
   char *engine_path;
+  char *preload;  /* "LD_PRELOAD=...", or NULL */
+  char *v8_flags; /* or NULL */
   unsigned workers_max, queue_max, forks_per_zygote, kill_grace_ms;
   unsigned idle_target;
   pthread_t thread;

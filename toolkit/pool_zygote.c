@@ -39,7 +39,7 @@ static void back_off(kiln_pool *pool) {
 
 /* Of our environment an engine sees only what it needs to load its libraries and to format dates:
  * there may be secrets in the rest. */
-static void filter_environment(char **ret_environment, size_t max) {
+static void filter_environment(const kiln_pool *pool, char **ret_environment, size_t max) {
   static const char *const names[] = {
       "LANG=",         "LC_ALL=",        "LD_LIBRARY_PATH=", "TZ=",
 #ifdef KILN_ADDRESS_SANITIZER
@@ -47,6 +47,7 @@ static void filter_environment(char **ret_environment, size_t max) {
 #endif
   };
   size_t count = 0;
+  if (pool->preload) ret_environment[count++] = pool->preload;
   for (char **variable = environ; variable && *variable; variable++)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
       if (count < max && strncmp(*variable, names[i], strlen(names[i])) == 0)
@@ -58,13 +59,13 @@ static void filter_environment(char **ret_environment, size_t max) {
  * process group: Ctrl-C on a terminal is for us, who end the engines when their jobs are done. */
 static int spawn(const kiln_pool *pool, int channel, pid_t *ret_pid) {
   char parent[16];
-  char *arguments[] = {pool->engine_path, (char[]){"--zygote"}, parent, NULL};
+  char *arguments[] = {pool->engine_path, (char[]){"--zygote"}, parent, pool->v8_flags, NULL};
   char *environment[16];
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   sigset_t signals;
   snprintf(parent, sizeof(parent), "%d", (int)getpid());
-  filter_environment(environment, sizeof(environment) / sizeof(environment[0]) - 1);
+  filter_environment(pool, environment, sizeof(environment) / sizeof(environment[0]) - 1);
   int failed = posix_spawn_file_actions_init(&actions);
   if (failed) return failed;
   failed = posix_spawnattr_init(&attributes);

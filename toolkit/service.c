@@ -14,21 +14,11 @@
 #include "toolkit/status.h"
 
 #define MIB (1024ULL * 1024)
-/* V8's cached data tag with the flags that Node 18.20 runs with. */
-#define NODE_18_TAG 702241554U
 
 uint64_t kiln__now_ns(void) {
   struct timespec now;
   (void)clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]) {
-  if (cached_data_tag == NODE_18_TAG) {
-    (void)snprintf(ret_name, 32, "node-18");
-  } else {
-    (void)snprintf(ret_name, 32, "v8-%.28s", v8_version);
-  }
 }
 
 kcc_span kiln__kcc_span(kiln_span span) {
@@ -40,24 +30,6 @@ kiln_status kiln__from_kcc(const kcc_error *error, kiln_error *err) {
   if (error->status == KCC_ENOMEM) status = KILN_ENOMEM;
   if (error->status == KCC_ETOOBIG) status = KILN_ETOOBIG;
   return kiln__fail(err, status, /* code= */ NULL, "%s", error->message);
-}
-
-kiln_status kiln__find_program(const char *name, char *ret_path, size_t size, kiln_error *err) {
-  static const char *const places[] = {"", "../libexec/kiln/", "../libexec/"};
-  char self[4096];
-  ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-  if (length <= 0) {
-    return kiln__fail(err, KILN_EENGINE, NULL, "the path of this executable is not known");
-  }
-  self[length] = '\0';
-  char *slash = strrchr(self, '/');
-  if (slash != NULL) slash[1] = '\0';
-  for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-    int needed = snprintf(ret_path, size, "%s%s%s", self, places[i], name);
-    if (needed > 0 && (size_t)needed < size && access(ret_path, X_OK) == 0) return KILN_OK;
-  }
-  return kiln__fail(err, KILN_EENGINE, NULL,
-                    "no %s beside this executable or in its libexec folder", name);
 }
 
 /* Takes the caller's options over, with the defaults filled in. */
@@ -105,35 +77,9 @@ static kiln_status open_store(kiln *k, kiln_error *err) {
   return status == KCC_OK ? KILN_OK : kiln__from_kcc(&error, err);
 }
 
-static kiln_status start_pool(kiln *k, kiln_error *err) {
-  char path[4096];
-  kiln_pool_options options = {.engine_path = k->options.engine_path,
-                               .engine_name = "node-18",
-                               .workers_max = k->options.workers_max,
-                               .queue_max = k->options.queue_max,
-                               .forks_per_zygote = k->options.forks_per_zygote,
-                               .kill_grace_ms = k->options.kill_grace_ms};
-  if (options.engine_path == NULL) {
-    kiln_status status = kiln__find_program("kiln-engine", path, sizeof(path), err);
-    if (status != KILN_OK) return status;
-    options.engine_path = path;
-  }
-  kiln_status status = kiln_pool_new(&options, &k->pool, err);
-  if (status != KILN_OK) return status;
-  kiln_pool_get_engine(k->pool, &k->engine);
-  kiln__engine_name(k->engine.cached_data_tag, k->engine.v8_version, k->engine.name);
-  k->fingerprint = (kcc_fingerprint){.engine = k->engine.name,
-                                     .v8_version = k->engine.v8_version,
-                                     .cached_data_tag = k->engine.cached_data_tag,
-                                     .flags = k->engine.flags,
-                                     .build_id = k->engine.build_id,
-                                     .arch = k->engine.arch};
-  return KILN_OK;
-}
-
 /* Frees a kiln that may be half built. */
 static void destroy(kiln *k, unsigned drain_ms) {
-  if (k->pool != NULL) kiln_pool_free(k->pool, drain_ms);
+  kiln__engines_close(k, drain_ms);
   kiln__writer_stop(&k->writer);
   kcc_store_close(k->store);
   kiln_flights_free(k->flights);
@@ -148,9 +94,9 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
   (void)pthread_mutex_init(&k->mutex, /* attributes= */ NULL);
   (void)pthread_cond_init(&k->idle, /* attributes= */ NULL);
   kiln_status status = set_options(k, options, err);
-  /* The store comes after the pool, so that nothing is created on disk for a kiln that has no
+  /* The store comes after the engines, so that nothing is created on disk for a kiln that has no
    * engine. */
-  if (status == KILN_OK) status = start_pool(k, err);
+  if (status == KILN_OK) status = kiln__engines_open(k, err);
   if (status == KILN_OK) status = open_store(k, err);
   if (status == KILN_OK && k->store != NULL && !k->options.store_read_only) {
     status = kiln__writer_start(&k->writer, err);
@@ -167,6 +113,8 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
   }
   k->options.store_path = NULL;
   k->options.engine_path = NULL;
+  k->options.engines_dir = NULL;
+  k->options.engines = NULL;
   *ret_kiln = k;
   return KILN_OK;
 }
@@ -201,18 +149,20 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
   kiln_status status = enter(k, err);
   if (status != KILN_OK) return status;
   atomic_fetch_add(&k->requests, 1);
-  status = kiln__check_request(k, request, err);
+  const kiln__engine *engine;
+  status = kiln__find_engine(k, request->engine, &engine, err);
+  if (status == KILN_OK) status = kiln__check_request(k, request, err);
   if (status == KILN_OK) {
     switch (request->op) {
       case KILN_COMPILE:
       case KILN_CREATE_CACHED_DATA:
-        status = kiln__submit_bake(k, request, done, user, started_ns, err);
+        status = kiln__submit_bake(k, engine, request, done, user, started_ns, err);
         break;
       case KILN_RUN:
-        status = kiln__submit_run(k, request, done, user, started_ns, err);
+        status = kiln__submit_run(k, engine, request, done, user, started_ns, err);
         break;
       case KILN_MEASURE_MEMORY:
-        status = kiln__submit_measure(k, request, done, user, started_ns, err);
+        status = kiln__submit_measure(k, engine, request, done, user, started_ns, err);
         break;
     }
   }
@@ -221,13 +171,13 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
   return status;
 }
 
-kiln_status kiln__lookup(kiln *k, const kcc_digest *key, kiln__whose whose, kiln_bytes **ret_blob,
-                         kcc_entry_info *ret_info, kiln_error *err) {
+kiln_status kiln__lookup(kiln *k, const kiln__engine *engine, const kcc_digest *key,
+                         kiln_bytes **ret_blob, kcc_entry_info *ret_info, kiln_error *err) {
   kcc_entry entry;
   kcc_error error;
   if (k->store == NULL) return kiln__fail(err, KILN_NOT_FOUND, NULL, "there is no store");
-  kcc_status status = kcc_store_get(
-      k->store, key, whose == KILN__OWN_ENGINE ? &k->fingerprint : NULL, &entry, &error);
+  kcc_status status =
+      kcc_store_get(k->store, key, engine != NULL ? &engine->fingerprint : NULL, &entry, &error);
   if (status == KCC_MISS) return kiln__fail(err, KILN_NOT_FOUND, NULL, "no such key");
   if (status != KCC_OK) return kiln__from_kcc(&error, err);
   kiln_bytes *blob = kiln_bytes_new(entry.blob.data, entry.blob.length);
@@ -247,24 +197,9 @@ kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob, 
   }
   kiln_status status = enter(k, err);
   if (status != KILN_OK) return status;
-  status = kiln__lookup(k, &digest, KILN__ANY_ENGINE, ret_blob, /* ret_info= */ NULL, err);
+  status = kiln__lookup(k, /* engine= */ NULL, &digest, ret_blob, /* ret_info= */ NULL, err);
   leave(k);
   return status;
-}
-
-size_t kiln_engine_count(const kiln *k) {
-  (void)k;
-  return 1;
-}
-
-kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
-                            kiln_error *err) {
-  if (index >= kiln_engine_count(k)) {
-    return kiln__fail(err, KILN_EINVAL, "ERR_OUT_OF_RANGE", "engine %zu: there is %zu", index,
-                      kiln_engine_count(k));
-  }
-  *ret_info = k->engine;
-  return KILN_OK;
 }
 
 kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
@@ -274,7 +209,7 @@ kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
 #define COUNTER(name) stats.name = atomic_load(&k->name);
   KILN__COUNTERS_MAP(COUNTER)
 #undef COUNTER
-  kiln_pool_add_stats(k->pool, &stats);
+  for (size_t i = 0; i < k->engines_count; i++) kiln_pool_add_stats(k->engines[i].pool, &stats);
   if (k->store != NULL) {
     kcc_stats store;
     /* Without an answer the store's counters stay 0; the others are worth having all the same. */

@@ -59,12 +59,19 @@ void kiln__writer_stop(kiln__writer *writer);
 #define KILN__COUNTERS_MAP(X) \
   X(requests) X(hits) X(misses) X(coalesced) X(bypasses) X(rejected) X(busy)
 
-struct kiln {
-  kiln_options options;        /* with the defaults filled in; its texts are not kept */
-  kiln_engine_info engine;     /* of the pool's, with the name as part of keys */
-  kcc_fingerprint fingerprint; /* lends from `engine` */
+/* An engine and its processes. */
+typedef struct kiln__engine {
+  kiln_engine_info info;       /* with the name as part of keys */
+  kcc_fingerprint fingerprint; /* lends from `info` */
+  kcc_digest fingerprint_id;
   kiln_pool *pool;
-  kcc_store *store; /* NULL: none */
+} kiln__engine;
+
+struct kiln {
+  kiln_options options; /* with the defaults filled in; its texts are not kept */
+  kiln__engine *engines;
+  size_t engines_count; /* at least one: the first is the default */
+  kcc_store *store;     /* NULL: none */
   kiln_flights *flights;
   kiln__writer writer;
   pthread_mutex_t mutex; /* of the next two */
@@ -86,23 +93,30 @@ void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char re
  * it. */
 kiln_status kiln__find_program(const char *name, char *ret_path, size_t size, kiln_error *err);
 
+/* Opens what kiln_options.engines names. On failure those that are open already stay so until
+ * kiln__engines_close(). */
+kiln_status kiln__engines_open(kiln *k, kiln_error *err);
+void kiln__engines_close(kiln *k, unsigned drain_ms);
+/* The engine that a request's spec means; KILN_EINVAL names those there are. */
+kiln_status kiln__find_engine(const kiln *k, kiln_span spec, const kiln__engine **ret_engine,
+                              kiln_error *err);
+
 /* Checks all of a request against the limits. */
 kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln_error *err);
 
 /* Looks a blob up; *ret_info may be NULL. KILN_NOT_FOUND also where the store fails (it counts
- * that). `any_engine`: do not hold the entry against this kiln's fingerprint. */
-typedef enum kiln__whose { KILN__OWN_ENGINE = 0, KILN__ANY_ENGINE = 1 } kiln__whose;
-kiln_status kiln__lookup(kiln *k, const kcc_digest *key, kiln__whose whose, kiln_bytes **ret_blob,
-                         kcc_entry_info *ret_info, kiln_error *err);
+ * that). `engine`: whose the entry must be; NULL: anyone's. */
+kiln_status kiln__lookup(kiln *k, const kiln__engine *engine, const kcc_digest *key,
+                         kiln_bytes **ret_blob, kcc_entry_info *ret_info, kiln_error *err);
 
 /* SHA-256 of a source, computed once however often it is asked for. */
 kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_error *err);
 
-/* The key of a request whose source has this digest. `mode` and `workload` are those of the blob
- * looked for; kind, name, offsets and parameters are the request's. */
-kiln_status kiln__key_of(const kiln *k, const kiln_request *request, const kcc_digest *source,
-                         uint64_t source_length, kiln_mode mode, kiln_bytes *workload,
-                         kcc_digest *ret_key, kiln_error *err);
+/* The key of a request to `engine` whose source has this digest. `mode` and `workload` are those of
+ * the blob looked for; kind, name, offsets and parameters are the request's. */
+kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,
+                         const kcc_digest *source, uint64_t source_length, kiln_mode mode,
+                         kiln_bytes *workload, kcc_digest *ret_key, kiln_error *err);
 
 /* A job with the request's common parts and this kiln's limits. */
 void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job);
@@ -110,12 +124,13 @@ void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, 
 /* What a failed job means for the one who asked. */
 void kiln__response_from_job(const kiln_job_result *result, kiln_response *response);
 
-kiln_status kiln__submit_bake(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
-                              uint64_t started_ns, kiln_error *err);
-kiln_status kiln__submit_run(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
-                             uint64_t started_ns, kiln_error *err);
-kiln_status kiln__submit_measure(kiln *k, const kiln_request *request, kiln_done_fn done,
-                                 void *user, uint64_t started_ns, kiln_error *err);
+kiln_status kiln__submit_bake(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                              kiln_done_fn done, void *user, uint64_t started_ns, kiln_error *err);
+kiln_status kiln__submit_run(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                             kiln_done_fn done, void *user, uint64_t started_ns, kiln_error *err);
+kiln_status kiln__submit_measure(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                                 kiln_done_fn done, void *user, uint64_t started_ns,
+                                 kiln_error *err);
 
 /* Translates a failure of the store's. */
 kiln_status kiln__from_kcc(const kcc_error *error, kiln_error *err);

@@ -26,6 +26,7 @@ typedef struct bake {
   kiln__work work; /* first: a work is its bake */
   kiln_flight flight;
   kiln *k;
+  const kiln__engine *engine;
   kcc_digest key;
   kcc_digest source_digest;
   uint64_t source_length;
@@ -56,11 +57,11 @@ static void answer(const kiln_response *response, kiln_bytes *blob, const ticket
   t->done(t->user, &own);
 }
 
-static void response_init(const kiln *k, const kcc_digest *key, uint64_t source_length,
+static void response_init(const kiln__engine *engine, const kcc_digest *key, uint64_t source_length,
                           kiln_bytes *blob, kiln_response *response) {
   *response = (kiln_response){.status = KILN_OK,
                               .outcome = KILN_OUTCOME_OK,
-                              .engine = k->engine.name,
+                              .engine = engine->info.name,
                               .source_length = source_length,
                               .blob_length = blob == NULL ? 0 : kiln_bytes_get(blob).length,
                               .cached_data_rejected = -1};
@@ -95,7 +96,7 @@ static void land(bake *b, const kiln_response *response, kiln_cache leaders_cach
 static void land_made(bake *b, kiln_cache leaders_cache, const kcc_error *why) {
   kiln_response response;
   if (leaders_cache == KILN_CACHE_BYPASS) atomic_fetch_add(&b->k->bypasses, 1);
-  response_init(b->k, &b->key, b->source_length, b->blob, &response);
+  response_init(b->engine, &b->key, b->source_length, b->blob, &response);
   response.times = b->times;
   if (why != NULL) (void)kiln__from_kcc(why, &response.error);
   land(b, &response, leaders_cache, LAND_LEADER);
@@ -105,7 +106,7 @@ static void land_made(bake *b, kiln_cache leaders_cache, const kcc_error *why) {
 static void store_and_land(kiln__work *work) {
   bake *b = (bake *)(void *)work;
   kcc_put put = {.key = b->key,
-                 .fingerprint = b->k->fingerprint,
+                 .fingerprint = b->engine->fingerprint,
                  .source = b->source_digest,
                  .source_length = b->source_length,
                  .kind = b->kind,
@@ -159,7 +160,7 @@ static void baked(void *user, const kiln_job_result *result) {
     return;
   }
   kiln_response response;
-  response_init(k, &b->key, b->source_length, /* blob= */ NULL, &response);
+  response_init(b->engine, &b->key, b->source_length, /* blob= */ NULL, &response);
   kiln__response_from_job(result, &response);
   if (result->status == KILN_OK && result->outcome == KILN_OUTCOME_OK) {
     response.status =
@@ -168,11 +169,12 @@ static void baked(void *user, const kiln_job_result *result) {
   land(b, &response, KILN_CACHE_MISS, LAND_LEADER);
 }
 
-static bake *bake_new(kiln *k, const kiln_request *request, const kcc_digest *key,
-                      const kcc_digest *source_digest, unsigned timeout_ms) {
+static bake *bake_new(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                      const kcc_digest *key, const kcc_digest *source_digest, unsigned timeout_ms) {
   bake *b = calloc(1, sizeof(*b));
   if (b == NULL) return NULL;
   b->k = k;
+  b->engine = engine;
   b->key = *key;
   /* A request with less time must not decide the fate of one with more. */
   b->flight.id = *key;
@@ -181,7 +183,7 @@ static bake *bake_new(kiln *k, const kiln_request *request, const kcc_digest *ke
   }
   b->source_digest = *source_digest;
   b->source_length = kiln_bytes_get(request->source).length;
-  if (k->options.keep_sources) b->source = kiln_bytes_ref(request->source);
+  if (!k->options.forget_sources) b->source = kiln_bytes_ref(request->source);
   b->kind = (kcc_kind)request->kind;
   b->mode = (kcc_mode)request->mode;
   b->filename_length = request->filename.length;
@@ -202,11 +204,11 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   kiln *k = b->k;
   kiln_bytes *blob;
   kiln_response response;
-  if (kiln__lookup(k, &b->key, KILN__OWN_ENGINE, &blob, /* ret_info= */ NULL, /* err= */ NULL) ==
+  if (kiln__lookup(k, b->engine, &b->key, &blob, /* ret_info= */ NULL, /* err= */ NULL) ==
       KILN_OK) {
     atomic_fetch_add(&k->hits, 1);
     b->blob = blob;
-    response_init(k, &b->key, b->source_length, blob, &response);
+    response_init(b->engine, &b->key, b->source_length, blob, &response);
     land(b, &response, KILN_CACHE_HIT, LAND_LEADER);
     return KILN_OK;
   }
@@ -216,9 +218,9 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   job.workload = request->workload;
   atomic_fetch_add(&k->misses, 1);
   kiln_error error;
-  kiln_status status = kiln_pool_submit(k->pool, &job, baked, b, &error);
+  kiln_status status = kiln_pool_submit(b->engine->pool, &job, baked, b, &error);
   if (status != KILN_OK) {
-    response_init(k, &b->key, b->source_length, /* blob= */ NULL, &response);
+    response_init(b->engine, &b->key, b->source_length, /* blob= */ NULL, &response);
     response.status = status;
     response.error = error;
     land(b, &response, KILN_CACHE_MISS, SKIP_LEADER);
@@ -227,25 +229,24 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   return status;
 }
 
-kiln_status kiln__submit_bake(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
-                              uint64_t started_ns, kiln_error *err) {
+kiln_status kiln__submit_bake(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                              kiln_done_fn done, void *user, uint64_t started_ns, kiln_error *err) {
   kiln_span text = kiln_bytes_get(request->source);
   kcc_digest source_digest, key;
   kcc_error error;
   if (kiln__source_digest(request->source, &source_digest, &error) != KCC_OK) {
     return kiln__from_kcc(&error, err);
   }
-  kiln_status status = kiln__key_of(k, request, &source_digest, text.length, request->mode,
+  kiln_status status = kiln__key_of(engine, request, &source_digest, text.length, request->mode,
                                     request->workload, &key, err);
   if (status != KILN_OK) return status;
 
   ticket caller = {.done = done, .user = user, .op = request->op, .started_ns = started_ns};
   kiln_bytes *blob;
-  if (kiln__lookup(k, &key, KILN__OWN_ENGINE, &blob, /* ret_info= */ NULL, /* err= */ NULL) ==
-      KILN_OK) {
+  if (kiln__lookup(k, engine, &key, &blob, /* ret_info= */ NULL, /* err= */ NULL) == KILN_OK) {
     kiln_response response;
     atomic_fetch_add(&k->hits, 1);
-    response_init(k, &key, text.length, blob, &response);
+    response_init(engine, &key, text.length, blob, &response);
     answer(&response, blob, &caller, KILN_CACHE_HIT);
     kiln_bytes_unref(blob);
     return KILN_OK;
@@ -254,7 +255,7 @@ kiln_status kiln__submit_bake(kiln *k, const kiln_request *request, kiln_done_fn
   unsigned timeout_ms =
       request->timeout_ms != 0 ? request->timeout_ms : k->options.timeout_default_ms;
   ticket *t = malloc(sizeof(*t));
-  bake *b = bake_new(k, request, &key, &source_digest, timeout_ms);
+  bake *b = bake_new(k, engine, request, &key, &source_digest, timeout_ms);
   if (t == NULL || b == NULL) {
     free(t);
     if (b != NULL) bake_free(b);

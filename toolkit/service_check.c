@@ -38,17 +38,6 @@ static kiln_status check_json(const kiln *k, kiln_span json, char open, const ch
                     open == '{' ? "object" : "array", KILN__JSON_DEPTH_MAX);
 }
 
-static kiln_status check_engine(const kiln *k, kiln_span engine, kiln_error *err) {
-  kiln_span ours = kiln_span_from(k->engine.name);
-  if (engine.length == 0) return KILN_OK;
-  bool same = engine.length == ours.length;
-  for (size_t i = 0; same && i < engine.length; i++) same = engine.data[i] == ours.data[i];
-  if (same) return KILN_OK;
-  char quoted[KILN__QUOTE_BYTES];
-  return kiln__fail(err, KILN_EINVAL, NULL, "engine %s: unknown, there is '%s'",
-                    kiln__quote(engine, quoted), k->engine.name);
-}
-
 static kiln_status check_timeout(const kiln *k, unsigned timeout_ms, kiln_error *err) {
   if (timeout_ms <= k->options.timeout_max_ms) return KILN_OK;
   return kiln__fail(err, KILN_EINVAL, "ERR_OUT_OF_RANGE",
@@ -162,8 +151,7 @@ static kiln_status check_measure(const kiln *k, const kiln_request *request, kil
 }
 
 kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln_error *err) {
-  kiln_status status = check_engine(k, request->engine, err);
-  if (status == KILN_OK) status = check_timeout(k, request->timeout_ms, err);
+  kiln_status status = check_timeout(k, request->timeout_ms, err);
   if (status != KILN_OK) return status;
   switch (request->op) {
     case KILN_COMPILE:

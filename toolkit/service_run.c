@@ -15,6 +15,7 @@
 typedef struct task {
   kiln__work work; /* first: a work is its task */
   kiln *k;
+  const kiln__engine *engine;
   kiln_op op;
   kiln_done_fn done;
   void *user;
@@ -35,12 +36,12 @@ kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_e
   return KCC_OK;
 }
 
-kiln_status kiln__key_of(const kiln *k, const kiln_request *request, const kcc_digest *source,
-                         uint64_t source_length, kiln_mode mode, kiln_bytes *workload,
-                         kcc_digest *ret_key, kiln_error *err) {
+kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,
+                         const kcc_digest *source, uint64_t source_length, kiln_mode mode,
+                         kiln_bytes *workload, kcc_digest *ret_key, kiln_error *err) {
   kcc_error error;
   kcc_span params[KILN_PARAMS_MAX];
-  kcc_key_parts parts = {.fingerprint = k->fingerprint,
+  kcc_key_parts parts = {.fingerprint = engine->fingerprint,
                          .kind = (kcc_kind)request->kind,
                          .mode = (kcc_mode)mode,
                          .source = *source,
@@ -78,14 +79,15 @@ void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, 
       .console_max_bytes = k->options.console_max_bytes};
 }
 
-static task *task_new(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
-                      uint64_t started_ns, kiln_error *err) {
+static task *task_new(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                      kiln_done_fn done, void *user, uint64_t started_ns, kiln_error *err) {
   task *t = calloc(1, sizeof(*t));
   if (t == NULL) {
     (void)kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a request");
     return NULL;
   }
   t->k = k;
+  t->engine = engine;
   t->op = request->op;
   t->done = done;
   t->user = user;
@@ -105,7 +107,7 @@ static void finished(void *user, const kiln_job_result *result) {
   task *t = user;
   kiln *k = t->k;
   kiln_response response = {.op = t->op,
-                            .engine = k->engine.name,
+                            .engine = t->engine->info.name,
                             .result_json = result->result_json,
                             .globals_json = result->globals_json,
                             .console_json = result->console_json,
@@ -138,9 +140,9 @@ static kiln_bytes *find_blob(task *t, const kiln_request *request) {
   }
   for (size_t i = 0; i < sizeof(preference) / sizeof(preference[0]); i++) {
     kiln_bytes *blob;
-    if (kiln__key_of(t->k, request, &source, text.length, preference[i], /* workload= */ NULL,
+    if (kiln__key_of(t->engine, request, &source, text.length, preference[i], /* workload= */ NULL,
                      &t->blob_key, /* err= */ NULL) == KILN_OK &&
-        kiln__lookup(t->k, &t->blob_key, KILN__OWN_ENGINE, &blob, /* ret_info= */ NULL,
+        kiln__lookup(t->k, t->engine, &t->blob_key, &blob, /* ret_info= */ NULL,
                      /* err= */ NULL) == KILN_OK) {
       return blob;
     }
@@ -167,6 +169,15 @@ static kiln_status load_source(kiln *k, const kcc_entry_info *info, kiln_span ke
   return KILN_OK;
 }
 
+/* Whether `key` is what `run` has with this engine. */
+static bool was_made_by(const kiln__engine *engine, const kiln_request *run,
+                        const kcc_entry_info *info, const kcc_digest *expected) {
+  kcc_digest key;
+  return kiln__key_of(engine, run, &info->source, info->source_length, (kiln_mode)info->mode,
+                      /* workload= */ NULL, &key, /* err= */ NULL) == KILN_OK &&
+         memcmp(&key, expected, sizeof(key)) == 0;
+}
+
 /* Fills in what a request that names a key leaves open: `run` gets source, kind and filename.
  *
  * The blob is used only if the key computed from all of these is the one named: that alone proves
@@ -179,13 +190,12 @@ static kiln_status resolve_key(task *t, kiln_request *run, char filename[256],
   char quoted[KILN__QUOTE_BYTES];
   kcc_entry_info info;
   kiln_bytes *blob;
-  kcc_digest key;
   if (!kcc_digest_parse(run->key.data, run->key.length, &t->blob_key)) {
     return kiln__fail(err, KILN_EINVAL, NULL, "key %s: not 64 hex digits",
                       kiln__quote(run->key, quoted));
   }
   kcc_digest_format(&t->blob_key, t->key);
-  kiln_status status = kiln__lookup(t->k, &t->blob_key, KILN__ANY_ENGINE, &blob, &info, err);
+  kiln_status status = kiln__lookup(t->k, /* engine= */ NULL, &t->blob_key, &blob, &info, err);
   if (status != KILN_OK) return status;
   if (run->kind != KILN_SCRIPT && (unsigned)run->kind != (unsigned)info.kind) {
     kiln_bytes_unref(blob);
@@ -198,9 +208,11 @@ static kiln_status resolve_key(task *t, kiln_request *run, char filename[256],
     run->filename = kiln_span_from(filename);
   }
   bool function = run->kind == KILN_FUNCTION;
-  bool same = kiln__key_of(t->k, run, &info.source, info.source_length, (kiln_mode)info.mode,
-                           /* workload= */ NULL, &key, /* err= */ NULL) == KILN_OK &&
-              memcmp(&key, &t->blob_key, sizeof(key)) == 0;
+  bool same = was_made_by(t->engine, run, &info, &t->blob_key);
+  for (size_t i = 0; !same && run->engine.length == 0 && i < t->k->engines_count; i++) {
+    same = was_made_by(&t->k->engines[i], run, &info, &t->blob_key);
+    if (same) t->engine = &t->k->engines[i];
+  }
   if (function && !same) {
     status = kiln__fail(
         err, KILN_EINVAL, NULL,
@@ -244,14 +256,14 @@ static kiln_status submit_run_job(task *t, const kiln_request *request, kiln_byt
   job.microtasks_after_evaluate = request->microtasks_after_evaluate;
   job.deny_strings = request->deny_strings;
   job.deny_wasm = request->deny_wasm;
-  kiln_status status = kiln_pool_submit(t->k->pool, &job, finished, t, err);
+  kiln_status status = kiln_pool_submit(t->engine->pool, &job, finished, t, err);
   free(modules);
   return status;
 }
 
-kiln_status kiln__submit_run(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
-                             uint64_t started_ns, kiln_error *err) {
-  task *t = task_new(k, request, done, user, started_ns, err);
+kiln_status kiln__submit_run(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                             kiln_done_fn done, void *user, uint64_t started_ns, kiln_error *err) {
+  task *t = task_new(k, engine, request, done, user, started_ns, err);
   if (t == NULL) return KILN_ENOMEM;
   kiln_request run = *request;
   kiln_bytes *source = NULL, *blob = NULL;
@@ -275,8 +287,9 @@ static void free_contexts(kiln_job_context *contexts, kiln_job_source *scripts) 
   free(scripts);
 }
 
-kiln_status kiln__submit_measure(kiln *k, const kiln_request *request, kiln_done_fn done,
-                                 void *user, uint64_t started_ns, kiln_error *err) {
+kiln_status kiln__submit_measure(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                                 kiln_done_fn done, void *user, uint64_t started_ns,
+                                 kiln_error *err) {
   size_t scripts_count = 0, next = 0;
   for (size_t i = 0; i < request->contexts_count; i++) {
     scripts_count += request->contexts[i].scripts_count;
@@ -304,9 +317,9 @@ kiln_status kiln__submit_measure(kiln *k, const kiln_request *request, kiln_done
   job.eager = request->eager;
   job.contexts = contexts;
   job.contexts_count = request->contexts_count;
-  task *t = task_new(k, request, done, user, started_ns, err);
+  task *t = task_new(k, engine, request, done, user, started_ns, err);
   kiln_status status = KILN_ENOMEM;
-  if (t != NULL) status = kiln_pool_submit(k->pool, &job, finished, t, err);
+  if (t != NULL) status = kiln_pool_submit(engine->pool, &job, finished, t, err);
   if (status != KILN_OK) free(t);
   free_contexts(contexts, scripts);
   return status;

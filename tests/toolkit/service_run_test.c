@@ -15,7 +15,6 @@ static kiln *k;
 static void setup(void) {
   make_folder(folder);
   kiln_options options = test_options(folder);
-  options.keep_sources = true;
   k = open_kiln(&options);
 }
 
@@ -181,7 +180,8 @@ END_TEST
 
 START_TEST(run_by_key_needs_the_source) {
   kiln_close(k, 0);
-  kiln_options options = test_options(folder); /* keeps no sources */
+  kiln_options options = test_options(folder);
+  options.forget_sources = true;
   k = open_kiln(&options);
   kiln_bytes *source = bytes_from("14");
   kiln_request bake = bake_of(source);

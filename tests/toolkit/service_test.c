@@ -17,7 +17,6 @@ static kiln *k;
 static void setup(void) {
   make_folder(folder);
   kiln_options options = test_options(folder);
-  options.keep_sources = true;
   k = open_kiln(&options);
 }
 

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * service_engines.c: the engines of a kiln: opening a pool for each, and finding the one that a
+ * request means.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "toolkit/engines.h"
+#include "toolkit/service.h"
+#include "toolkit/status.h"
+
+/* V8's cached data tag with the flags that Node 18.20 runs with. */
+#define NODE_18_TAG 702241554U
+#define DEFAULT_SPEC "default"
+
+void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]) {
+  if (cached_data_tag == NODE_18_TAG) {
+    (void)snprintf(ret_name, 32, "node-18");
+  } else {
+    (void)snprintf(ret_name, 32, "v8-%.28s", v8_version);
+  }
+}
+
+kiln_status kiln__find_program(const char *name, char *ret_path, size_t size, kiln_error *err) {
+  static const char *const places[] = {"", "../libexec/kiln/", "../libexec/"};
+  char self[4096];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+  if (length <= 0) {
+    return kiln__fail(err, KILN_EENGINE, NULL, "the path of this executable is not known");
+  }
+  self[length] = '\0';
+  char *slash = strrchr(self, '/');
+  if (slash != NULL) slash[1] = '\0';
+  for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    int needed = snprintf(ret_path, size, "%s%s%s", self, places[i], name);
+    if (needed > 0 && (size_t)needed < size && access(ret_path, X_OK) == 0) return KILN_OK;
+  }
+  return kiln__fail(err, KILN_EENGINE, NULL,
+                    "no %s beside this executable or in its libexec folder", name);
+}
+
+/* V8 dropped the checksum from release builds in 11.3. */
+static bool verifies_checksum(const char *v8_version) {
+  unsigned major = 0, minor = 0;
+  if (sscanf(v8_version, "%u.%u", &major, &minor) != 2) return false;
+  return major < 11 || (major == 11 && minor < 3);
+}
+
+/* Completes what the engine has said of itself. */
+static kiln_status introduce(kiln__engine *engine, const char *node, kiln_error *err) {
+  kiln_engine_info *info = &engine->info;
+  kcc_error error;
+  (void)snprintf(info->node, sizeof(info->node), "%s", node);
+  info->verifies_checksum = verifies_checksum(info->v8_version);
+  engine->fingerprint = (kcc_fingerprint){.engine = info->name,
+                                          .v8_version = info->v8_version,
+                                          .cached_data_tag = info->cached_data_tag,
+                                          .flags = info->flags,
+                                          .build_id = info->build_id,
+                                          .arch = info->arch};
+  if (kcc_fingerprint_id(&engine->fingerprint, &engine->fingerprint_id, &error) != KCC_OK) {
+    return kiln__from_kcc(&error, err);
+  }
+  kcc_digest_format(&engine->fingerprint_id, info->fingerprint);
+  return KILN_OK;
+}
+
+static kiln_pool_options pool_options(const kiln *k) {
+  return (kiln_pool_options){.workers_max = k->options.workers_max,
+                             .queue_max = k->options.queue_max,
+                             .forks_per_zygote = k->options.forks_per_zygote,
+                             .kill_grace_ms = k->options.kill_grace_ms};
+}
+
+static kiln_status open_default(const kiln *k, kiln__engine *engine, kiln_error *err) {
+  char path[4096];
+  kiln_pool_options options = pool_options(k);
+  options.engine_path = k->options.engine_path;
+  options.engine_name = "node-18";
+  if (options.engine_path == NULL) {
+    kiln_status status = kiln__find_program("kiln-engine", path, sizeof(path), err);
+    if (status != KILN_OK) return status;
+    options.engine_path = path;
+  }
+  kiln_status status = kiln_pool_new(&options, &engine->pool, err);
+  if (status != KILN_OK) return status;
+  kiln_pool_get_engine(engine->pool, &engine->info);
+  kiln__engine_name(engine->info.cached_data_tag, engine->info.v8_version, engine->info.name);
+  return introduce(engine, /* node= */ "", err);
+}
+
+static kiln_status open_hosted(const kiln *k, const kiln__engine_record *record,
+                               kiln__engine *engine, kiln_error *err) {
+  kiln_error reason;
+  kiln_pool_options options = pool_options(k);
+  options.engine_path = record->info.node;
+  options.engine_name = record->info.name;
+  options.preload = record->library;
+  options.v8_flags = record->flags;
+  kiln_status status = kiln_pool_new(&options, &engine->pool, &reason);
+  if (status != KILN_OK) {
+    return kiln__fail(err, status, NULL, "engine '%s': %s", record->info.name, reason.message);
+  }
+  kiln_pool_get_engine(engine->pool, &engine->info);
+  if (strcmp(engine->info.build_id, record->info.build_id) != 0) {
+    return kiln__fail(err, KILN_EENGINE, NULL,
+                      "engine '%s': the node binary has changed since it was added; run 'kiln "
+                      "engines add %s' again",
+                      record->info.name, record->info.node);
+  }
+  return introduce(engine, record->info.node, err);
+}
+
+/* "node-18" is libv8's unless the caller has given that name to something else. */
+static bool means_default(const char *spec) {
+  return strcmp(spec, DEFAULT_SPEC) == 0 || strcmp(spec, "node-18") == 0;
+}
+
+static bool is_open(const kiln *k, const char *name) {
+  for (size_t i = 0; i < k->engines_count; i++)
+    if (strcmp(k->engines[i].info.name, name) == 0) return true;
+  return false;
+}
+
+static kiln_status open_one(kiln *k, const char *spec, const kiln__engine_record *records,
+                            size_t count, kiln_error *err) {
+  kiln__engine *engine = &k->engines[k->engines_count];
+  kiln_status status;
+  if (means_default(spec)) {
+    for (size_t i = 0; i < k->engines_count; i++)
+      if (k->engines[i].info.node[0] == '\0') return KILN_OK;
+    status = open_default(k, engine, err);
+  } else {
+    const kiln__engine_record *record;
+    status = kiln__engines_find(records, count, kiln_span_from(spec), &record, err);
+    if (status != KILN_OK || is_open(k, record->info.name)) return status;
+    status = open_hosted(k, record, engine, err);
+  }
+  if (status == KILN_OK) {
+    k->engines_count++;
+  } else if (engine->pool != NULL) {
+    kiln_pool_free(engine->pool, /* drain_ms= */ 0);
+    engine->pool = NULL;
+  }
+  return status;
+}
+
+kiln_status kiln__engines_open(kiln *k, kiln_error *err) {
+  static const char *const just_default[] = {DEFAULT_SPEC};
+  const char *const *specs = k->options.engines;
+  size_t count = k->options.engines_count;
+  kiln__engine_record *records = NULL;
+  size_t records_count = 0;
+  kiln_status status = KILN_OK;
+  if (specs == NULL || count == 0) {
+    specs = just_default;
+    count = 1;
+  }
+  if (count > KILN_ENGINES_MAX) {
+    return kiln__fail(err, KILN_ETOOBIG, NULL, "%zu engines, limit %d", count, KILN_ENGINES_MAX);
+  }
+  k->engines = calloc(count, sizeof(*k->engines));
+  if (k->engines == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for the engines");
+  if (k->options.engines_dir != NULL) {
+    status = kiln__engines_load(k->options.engines_dir, &records, &records_count, err);
+  }
+  for (size_t i = 0; status == KILN_OK && i < count; i++) {
+    status = open_one(k, specs[i], records, records_count, err);
+  }
+  free(records);
+  return status;
+}
+
+void kiln__engines_close(kiln *k, unsigned drain_ms) {
+  uint64_t until = kiln__now_ns() + (uint64_t)drain_ms * 1000000U;
+  for (size_t i = 0; i < k->engines_count; i++) {
+    uint64_t now = kiln__now_ns();
+    kiln_pool_free(k->engines[i].pool, now < until ? (unsigned)((until - now) / 1000000U) : 0);
+  }
+  free(k->engines);
+}
+
+/* The names of all that are open, for a message. */
+static void list_names(const kiln *k, char *text, size_t size) {
+  size_t length = 0;
+  text[0] = '\0';
+  for (size_t i = 0; i < k->engines_count && length + 48 < size; i++) {
+    length += (size_t)snprintf(text + length, size - length, "%s'%s'", i == 0 ? "" : ", ",
+                               k->engines[i].info.name);
+  }
+}
+
+kiln_status kiln__find_engine(const kiln *k, kiln_span spec, const kiln__engine **ret_engine,
+                              kiln_error *err) {
+  const kiln__engine *best = NULL;
+  unsigned best_match = 0;
+  if (spec.length == 0) {
+    *ret_engine = &k->engines[0];
+    return KILN_OK;
+  }
+  for (size_t i = 0; i < k->engines_count; i++) {
+    const kiln__engine *engine = &k->engines[i];
+    unsigned match = kiln__engines_match(spec, &engine->info);
+    if (match == 0 || match < best_match) continue;
+    if (best != NULL && match == best_match &&
+        kiln__engines_compare(engine->info.name, best->info.name) < 0) {
+      continue;
+    }
+    best = engine;
+    best_match = match;
+  }
+  if (best != NULL) {
+    *ret_engine = best;
+    return KILN_OK;
+  }
+  char quoted[KILN__QUOTE_BYTES], names[256];
+  list_names(k, names, sizeof(names));
+  return kiln__fail(err, KILN_EINVAL, NULL, "engine %s: unknown, there is %s",
+                    kiln__quote(spec, quoted), names);
+}
+
+size_t kiln_engine_count(const kiln *k) {
+  return k->engines_count;
+}
+
+kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
+                            kiln_error *err) {
+  if (index >= k->engines_count) {
+    return kiln__fail(err, KILN_EINVAL, "ERR_OUT_OF_RANGE", "engine %zu: there %s %zu", index,
+                      k->engines_count == 1 ? "is" : "are", k->engines_count);
+  }
+  *ret_info = k->engines[index].info;
+  return KILN_OK;
+}
