@@ -60,6 +60,10 @@ function plant(check, file, text, message) {
   if (file in CLEAN) write(tree, file, CLEAN[file]);
   else fs.rmSync(path.join(tree, file));
 }
+plant('source.js', 'shim/a.cc', `${HEAD}#if V8_MAJOR_VERSION > 11\n#endif\n`, 'V8_MAJOR_VERSION');
+plant('source.js', 'shim/a.cc', `${HEAD}#if KV8_V8(12, 0)\n#endif\n`, 'KV8_V8');
+plant('source.js', 'toolkit/a.c', `${HEAD}int a = NODE_MAJOR_VERSION;\n`, 'NODE_MAJOR_VERSION');
+plant('source.js', 'shim/compat_a.hh', `${HEAD}#if KV8_V8(12, 0)\n#endif\n`, '');
 const including = (header) => `${HEAD}#include ${header}\n`;
 for (const [file, header] of [
   ['shim/a.cc', '"cache/kcc.h"'],

@@ -16,7 +16,8 @@ const ARROWS = [
   { from: /^shim\//, to: [] },
   { from: /^cache\//, to: [] },
   // Only programs that may die run V8: kiln-engine, and kiln-run for code of its caller's own.
-  { from: /^toolkit\/(engine|zygote|worker)[a-z_]*\.[ch]$/, to: ['shim/kv8.h'] },
+  { from: /^toolkit\/(engine\.h|engine_main\.c|zygote\.c|worker[a-z_]*\.c)$/, to: ['shim/kv8.h'] },
+  { from: /^toolkit\/hosted\//, to: ['shim/kv8.h'] },
   { from: /^toolkit\/run\/[a-z_]*\.[ch]$/, to: ['shim/kv8.h', 'cache/kcc.h'] },
   { from: /^toolkit\//, to: ['cache/kcc.h'] },
   { from: /^server\//, to: ['toolkit/kiln.h'] },
@@ -31,6 +32,10 @@ const ARROWS = [
 ];
 
 const BANNED = /\b(sprintf|vsprintf|strcpy|strcat|strncpy|strtok|atoi|atol|gets|alloca|localtime|gmtime)\s*\(/;
+
+// Which V8 or Node it is asked in one place only.
+const VERSIONS = /\b(V8_(MAJOR|MINOR|BUILD)_VERSION|V8_PATCH_LEVEL|NODE_(MAJOR|MINOR|PATCH)_VERSION|NODE_MODULE_VERSION|KV8_V8)\b/;
+const VERSIONS_HERE = /^shim\/compat[a-z_]*\.hh$/;
 
 const LINES_MAX = 600;
 const LONG = {
@@ -81,6 +86,8 @@ function* check(root, file) {
     if (problem) yield [i + 1, problem];
     const banned = code[i].match(BANNED);
     if (banned) yield [i + 1, `${banned[1]} is banned`];
+    const version = !VERSIONS_HERE.test(file) && code[i].match(VERSIONS);
+    if (version) yield [i + 1, `${version[1]}: differences between versions stand in shim/compat*.hh`];
   }
 }
 
