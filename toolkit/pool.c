@@ -86,7 +86,8 @@ static kiln_pool *make(const kiln_pool_options *options) {
   return pool;
 }
 
-kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool, kiln_error *err) {
+kiln_status kiln_pool_start(const kiln_pool_options *options, kiln_pool **ret_pool,
+                            kiln_error *err) {
   if (!options->engine_path || !options->engine_name || options->workers_max == 0 ||
       options->workers_max > WORKERS_MAX || options->forks_per_zygote == 0 ||
       strlen(options->engine_name) >= sizeof(((kiln_engine_info *)NULL)->name))
@@ -100,6 +101,11 @@ kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool
     free_parts(pool);
     return kiln__fail(err, KILN_ENOMEM, NULL, "pool: thread: %s", strerror(failed));
   }
+  *ret_pool = pool;
+  return KILN_OK;
+}
+
+kiln_status kiln_pool_await(kiln_pool *pool, kiln_error *err) {
   pthread_mutex_lock(&pool->lock);
   while (pool->started == KILN_POOL_STARTING)
     pthread_cond_wait(&pool->started_changed, &pool->lock);
@@ -111,8 +117,15 @@ kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool
     free_parts(pool);
     return KILN_EENGINE;
   }
-  *ret_pool = pool;
   return KILN_OK;
+}
+
+kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool, kiln_error *err) {
+  kiln_pool *pool;
+  kiln_status status = kiln_pool_start(options, &pool, err);
+  if (status == KILN_OK) status = kiln_pool_await(pool, err);
+  if (status == KILN_OK) *ret_pool = pool;
+  return status;
 }
 
 void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {

@@ -26,8 +26,15 @@ typedef struct kiln_pool_options {
   unsigned kill_grace_ms;
 } kiln_pool_options;
 
-/* Starts thread and zygote and waits for the zygote's handshake. KILN_EENGINE says why it did not
- * come. */
+/* Starts thread and zygote. The pool may be used, and be freed, only after kiln_pool_await(). */
+kiln_status kiln_pool_start(const kiln_pool_options *options, kiln_pool **ret_pool,
+                            kiln_error *err);
+
+/* Waits for the zygote's handshake. KILN_EENGINE says why it did not come; the pool is gone then.
+ */
+kiln_status kiln_pool_await(kiln_pool *pool, kiln_error *err);
+
+/* Both at once. */
 kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool, kiln_error *err);
 
 /* Takes no more jobs, waits up to drain_ms for those it has, kills the rest (each gets its done

@@ -94,10 +94,18 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
   (void)pthread_mutex_init(&k->mutex, /* attributes= */ NULL);
   (void)pthread_cond_init(&k->idle, /* attributes= */ NULL);
   kiln_status status = set_options(k, options, err);
-  /* The store comes after the engines, so that nothing is created on disk for a kiln that has no
-   * engine. */
-  if (status == KILN_OK) status = kiln__engines_open(k, err);
-  if (status == KILN_OK) status = open_store(k, err);
+  /* The engines start while the store is opened: on the first use of both they take about as long.
+   */
+  if (status == KILN_OK) {
+    kiln_error reason;
+    status = kiln__engines_start(k, err);
+    if (status == KILN_OK) status = open_store(k, err);
+    kiln_status awaited = kiln__engines_await(k, &reason);
+    if (status == KILN_OK && awaited != KILN_OK) {
+      status = awaited;
+      if (err != NULL) *err = reason;
+    }
+  }
   if (status == KILN_OK && k->store != NULL && !k->options.store_read_only) {
     status = kiln__writer_start(&k->writer, err);
   }

@@ -93,9 +93,11 @@ void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char re
  * it. */
 kiln_status kiln__find_program(const char *name, char *ret_path, size_t size, kiln_error *err);
 
-/* Opens what kiln_options.engines names. On failure those that are open already stay so until
- * kiln__engines_close(). */
-kiln_status kiln__engines_open(kiln *k, kiln_error *err);
+/* Starts what kiln_options.engines names; those that are started must be awaited even if this
+ * fails. */
+kiln_status kiln__engines_start(kiln *k, kiln_error *err);
+/* Waits for all of them. Only now they may be used; in any case kiln__engines_close() ends them. */
+kiln_status kiln__engines_await(kiln *k, kiln_error *err);
 void kiln__engines_close(kiln *k, unsigned drain_ms);
 /* The engine that a request's spec means; KILN_EINVAL names those there are. */
 kiln_status kiln__find_engine(const kiln *k, kiln_span spec, const kiln__engine **ret_engine,

@@ -14,6 +14,8 @@
 
 /* V8's cached data tag with the flags that Node 18.20 runs with. */
 #define NODE_18_TAG 702241554U
+/* libv8's engine: what its pool calls it until its tag is known, and what specs call it. */
+#define DEFAULT_NAME "node-18"
 #define DEFAULT_SPEC "default"
 
 void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]) {
@@ -50,10 +52,9 @@ static bool verifies_checksum(const char *v8_version) {
 }
 
 /* Completes what the engine has said of itself. */
-static kiln_status introduce(kiln__engine *engine, const char *node, kiln_error *err) {
+static kiln_status introduce(kiln__engine *engine, kiln_error *err) {
   kiln_engine_info *info = &engine->info;
   kcc_error error;
-  (void)snprintf(info->node, sizeof(info->node), "%s", node);
   info->verifies_checksum = verifies_checksum(info->v8_version);
   engine->fingerprint = (kcc_fingerprint){.engine = info->name,
                                           .v8_version = info->v8_version,
@@ -75,80 +76,62 @@ static kiln_pool_options pool_options(const kiln *k) {
                              .kill_grace_ms = k->options.kill_grace_ms};
 }
 
-static kiln_status open_default(const kiln *k, kiln__engine *engine, kiln_error *err) {
+static kiln_status start_default(const kiln *k, kiln__engine *engine, kiln_error *err) {
   char path[4096];
   kiln_pool_options options = pool_options(k);
   options.engine_path = k->options.engine_path;
-  options.engine_name = "node-18";
+  options.engine_name = DEFAULT_NAME;
   if (options.engine_path == NULL) {
     kiln_status status = kiln__find_program("kiln-engine", path, sizeof(path), err);
     if (status != KILN_OK) return status;
     options.engine_path = path;
   }
-  kiln_status status = kiln_pool_new(&options, &engine->pool, err);
-  if (status != KILN_OK) return status;
-  kiln_pool_get_engine(engine->pool, &engine->info);
-  kiln__engine_name(engine->info.cached_data_tag, engine->info.v8_version, engine->info.name);
-  return introduce(engine, /* node= */ "", err);
+  return kiln_pool_start(&options, &engine->pool, err);
 }
 
-static kiln_status open_hosted(const kiln *k, const kiln__engine_record *record,
-                               kiln__engine *engine, kiln_error *err) {
-  kiln_error reason;
+/* What is known of it already is to be found true when it says hello. */
+static kiln_status start_hosted(const kiln *k, const kiln__engine_record *record,
+                                kiln__engine *engine, kiln_error *err) {
   kiln_pool_options options = pool_options(k);
+  engine->info = record->info;
   options.engine_path = record->info.node;
   options.engine_name = record->info.name;
   options.preload = record->library;
   options.v8_flags = record->flags;
-  kiln_status status = kiln_pool_new(&options, &engine->pool, &reason);
-  if (status != KILN_OK) {
-    return kiln__fail(err, status, NULL, "engine '%s': %s", record->info.name, reason.message);
-  }
-  kiln_pool_get_engine(engine->pool, &engine->info);
-  if (strcmp(engine->info.build_id, record->info.build_id) != 0) {
-    return kiln__fail(err, KILN_EENGINE, NULL,
-                      "engine '%s': the node binary has changed since it was added; run 'kiln "
-                      "engines add %s' again",
-                      record->info.name, record->info.node);
-  }
-  return introduce(engine, record->info.node, err);
+  return kiln_pool_start(&options, &engine->pool, err);
 }
 
-/* "node-18" is libv8's unless the caller has given that name to something else. */
 static bool means_default(const char *spec) {
-  return strcmp(spec, DEFAULT_SPEC) == 0 || strcmp(spec, "node-18") == 0;
+  return strcmp(spec, DEFAULT_SPEC) == 0 || strcmp(spec, DEFAULT_NAME) == 0;
 }
 
-static bool is_open(const kiln *k, const char *name) {
-  for (size_t i = 0; i < k->engines_count; i++)
-    if (strcmp(k->engines[i].info.name, name) == 0) return true;
+/* Two specs may mean one engine. */
+static bool is_started(const kiln *k, const char *node, const char *name) {
+  for (size_t i = 0; i < k->engines_count; i++) {
+    const kiln_engine_info *info = &k->engines[i].info;
+    if (strcmp(info->node, node) == 0 && strcmp(info->name, name) == 0) return true;
+  }
   return false;
 }
 
-static kiln_status open_one(kiln *k, const char *spec, const kiln__engine_record *records,
-                            size_t count, kiln_error *err) {
+static kiln_status start_one(kiln *k, const char *spec, const kiln__engine_record *records,
+                             size_t count, kiln_error *err) {
   kiln__engine *engine = &k->engines[k->engines_count];
   kiln_status status;
   if (means_default(spec)) {
-    for (size_t i = 0; i < k->engines_count; i++)
-      if (k->engines[i].info.node[0] == '\0') return KILN_OK;
-    status = open_default(k, engine, err);
+    if (is_started(k, /* node= */ "", /* name= */ "")) return KILN_OK;
+    status = start_default(k, engine, err);
   } else {
     const kiln__engine_record *record;
     status = kiln__engines_find(records, count, kiln_span_from(spec), &record, err);
-    if (status != KILN_OK || is_open(k, record->info.name)) return status;
-    status = open_hosted(k, record, engine, err);
+    if (status != KILN_OK || is_started(k, record->info.node, record->info.name)) return status;
+    status = start_hosted(k, record, engine, err);
   }
-  if (status == KILN_OK) {
-    k->engines_count++;
-  } else if (engine->pool != NULL) {
-    kiln_pool_free(engine->pool, /* drain_ms= */ 0);
-    engine->pool = NULL;
-  }
+  if (status == KILN_OK) k->engines_count++;
   return status;
 }
 
-kiln_status kiln__engines_open(kiln *k, kiln_error *err) {
+kiln_status kiln__engines_start(kiln *k, kiln_error *err) {
   static const char *const just_default[] = {DEFAULT_SPEC};
   const char *const *specs = k->options.engines;
   size_t count = k->options.engines_count;
@@ -168,9 +151,43 @@ kiln_status kiln__engines_open(kiln *k, kiln_error *err) {
     status = kiln__engines_load(k->options.engines_dir, &records, &records_count, err);
   }
   for (size_t i = 0; status == KILN_OK && i < count; i++) {
-    status = open_one(k, specs[i], records, records_count, err);
+    status = start_one(k, specs[i], records, records_count, err);
   }
   free(records);
+  return status;
+}
+
+static kiln_status await_one(kiln__engine *engine, kiln_error *err) {
+  kiln_engine_info *info = &engine->info, said;
+  kiln_error reason;
+  bool hosted = info->node[0] != '\0';
+  kiln_pool *pool = engine->pool;
+  engine->pool = NULL;
+  kiln_status status = kiln_pool_await(pool, &reason);
+  if (status != KILN_OK) {
+    return kiln__fail(err, status, NULL, "%s%s%s%s", hosted ? "engine '" : "", info->name,
+                      hosted ? "': " : "", reason.message);
+  }
+  engine->pool = pool;
+  kiln_pool_get_engine(pool, &said);
+  if (hosted && strcmp(said.build_id, info->build_id) != 0) {
+    return kiln__fail(err, KILN_EENGINE, NULL,
+                      "engine '%s': the node binary has changed since it was added; run 'kiln "
+                      "engines add %.300s' again",
+                      info->name, info->node);
+  }
+  memcpy(said.node, info->node, sizeof(said.node));
+  *info = said;
+  if (!hosted) kiln__engine_name(info->cached_data_tag, info->v8_version, info->name);
+  return introduce(engine, err);
+}
+
+kiln_status kiln__engines_await(kiln *k, kiln_error *err) {
+  kiln_status status = KILN_OK;
+  for (size_t i = 0; i < k->engines_count; i++) {
+    kiln_status one = await_one(&k->engines[i], status == KILN_OK ? err : NULL);
+    if (status == KILN_OK) status = one;
+  }
   return status;
 }
 
