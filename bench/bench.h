@@ -141,5 +141,6 @@ void bench_run_requests(const bench_options *options, bench_report *report);
 void bench_context(const bench_options *options, bench_report *report);
 void bench_globals(const bench_options *options, bench_report *report);
 void bench_start_up(const bench_options *options, bench_report *report);
+void bench_load(const bench_options *options, bench_report *report);
 
 #endif

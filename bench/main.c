@@ -28,6 +28,8 @@ static const struct {
     {"context", bench_context, "kv8", "bare V8", "plain contexts, against bare V8"},
     {"globals", bench_globals, "kv8", "node 18", "contextified globals, against official Node"},
     {"start", bench_start_up, "kiln run", "node 18", "whole processes, against official Node"},
+    {"load", bench_load, "kiln/register", "node",
+     "programs that start from a baked folder, against Node without and with its own cache"},
 };
 #define BENCHMARKS (sizeof benchmarks / sizeof benchmarks[0])
 

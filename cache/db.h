@@ -15,59 +15,103 @@
 /* An entry's columns but for its bytes, in the order row.c reads them. */
 #define KCC__ENTRY_COLUMNS                                      \
   "e.key,e.source,e.source_length,e.blob_length,e.kind,e.mode," \
-  "e.engine,e.v8_version,e.filename,e.created,e.hash,e.id"
+  "e.engine,e.v8_version,e.filename,e.created,e.workload,e.name,e.parts,e.hash,e.id"
 
 /* Every statement that is kept prepared. X(name, text). LOOKUP begins at one row of nothing, so
  * that an entry whose metadata or blob alone is missing shows, from one snapshot; it gives bytes up
  * to the length ?2, longer ones are read in another way (row.c). */
-#define KCC__SQL_MAP(X)                                                                           \
-  X(LOOKUP, "SELECT " KCC__ENTRY_COLUMNS                                                          \
-            ",length(b.bytes),CASE WHEN length(b.bytes)<=?2 THEN b.bytes END FROM (SELECT 1) "    \
-            "LEFT JOIN entries e ON e.id=?1 LEFT JOIN blobs b ON b.id=?1")                        \
-  X(LOOKUP_INFO, "SELECT " KCC__ENTRY_COLUMNS                                                     \
-                 ",u.used FROM (SELECT 1) LEFT JOIN entries e ON e.id=?1 LEFT JOIN uses u ON "    \
-                 "u.id=?1")                                                                       \
-  X(BEGIN, "BEGIN IMMEDIATE")                                                                     \
-  X(COMMIT, "COMMIT")                                                                             \
-  X(ROLLBACK, "ROLLBACK")                                                                         \
-  X(ENTRY_SOURCE, "SELECT source FROM entries WHERE id=?1")                                       \
-  X(PUT_ENTRY,                                                                                    \
-    "INSERT OR REPLACE INTO entries(id,key,source,source_length,blob_length,kind,mode,engine,"    \
-    "v8_version,filename,created,hash) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)")           \
-  X(PUT_BLOB, "INSERT OR REPLACE INTO blobs(id,bytes) VALUES(?1,?2)")                             \
-  X(PUT_USE, "INSERT OR REPLACE INTO uses(id,used) VALUES(?1,?2)")                                \
-  X(DELETE_ENTRY, "DELETE FROM entries WHERE id=?1")                                              \
-  X(DELETE_BLOB, "DELETE FROM blobs WHERE id=?1")                                                 \
-  X(DELETE_USE, "DELETE FROM uses WHERE id=?1")                                                   \
-  X(FIND_KEY, "SELECT 1 FROM entries WHERE id=?1 AND key=?2")                                     \
-  X(TOUCH, "UPDATE uses SET used=?2 WHERE id=?1 AND used<?2")                                     \
-  X(LOOKUP_SOURCE, "SELECT digest,length,bytes FROM sources WHERE id=?1")                         \
-  X(FIND_SOURCE, "SELECT 1 FROM sources WHERE id=?1 AND digest=?2")                               \
-  X(PUT_SOURCE, "INSERT OR REPLACE INTO sources(id,digest,length,bytes) VALUES(?1,?2,?3,?4)")     \
-  X(DELETE_SOURCE, "DELETE FROM sources WHERE id=?1")                                             \
-  X(PRUNE_SOURCE,                                                                                 \
-    "DELETE FROM sources WHERE id=?1 AND NOT EXISTS(SELECT 1 FROM entries WHERE source=?2)")      \
-  X(PRUNE_SOURCES, "DELETE FROM sources WHERE digest NOT IN (SELECT source FROM entries)")        \
-  X(PRUNE_USES, "DELETE FROM uses WHERE id NOT IN (SELECT id FROM entries)")                      \
-  X(QUARANTINE_ENTRY,                                                                             \
-    "INSERT INTO quarantine(moved,what,reason,name,metadata,bytes) SELECT ?2,'entry',?3,"         \
-    "quote(e.key),'id='||?1||' source='||quote(e.source)||' source_length='||e.source_length||"   \
-    "' blob_length='||e.blob_length||' kind='||e.kind||' mode='||e.mode||' engine='||"            \
-    "quote(e.engine)||' v8_version='||quote(e.v8_version)||' filename='||quote(e.filename)||"     \
-    "' created='||e.created||' hash='||quote(e.hash),b.bytes "                                    \
-    "FROM (SELECT 1) LEFT JOIN entries e ON e.id=?1 LEFT JOIN blobs b ON b.id=?1")                \
-  X(QUARANTINE_SOURCE,                                                                            \
-    "INSERT INTO quarantine(moved,what,reason,name,metadata,bytes) SELECT ?2,'source',?3,"        \
-    "quote(digest),'id='||id||' length='||length,bytes FROM sources WHERE id=?1")                 \
-  X(QUARANTINE_TRIM,                                                                              \
-    "DELETE FROM quarantine WHERE id<=(SELECT max(id) FROM (SELECT id,row_number() OVER newest "  \
-    "AS place,sum(coalesce(length(bytes),0)) OVER newest AS total FROM quarantine WINDOW newest " \
-    "AS (ORDER BY id DESC)) WHERE place>?1 OR total>?2)")                                         \
-  X(LIST_IDS,                                                                                     \
-    "SELECT e.id FROM entries e LEFT JOIN uses u ON u.id=e.id ORDER BY u.used DESC,e.id")         \
-  X(ALL_IDS, "SELECT id FROM entries UNION SELECT id FROM blobs")                                 \
-  X(SOURCE_IDS, "SELECT id FROM sources")                                                         \
-  X(STATS, "SELECT count(*),total(blob_length),(SELECT count(*) FROM quarantine) FROM entries")   \
+#define KCC__SQL_MAP(X)                                                                            \
+  X(LOOKUP, "SELECT " KCC__ENTRY_COLUMNS                                                           \
+            ",length(b.bytes),CASE WHEN e.blob_length<=?2 THEN b.bytes END FROM (SELECT 1) "       \
+            "LEFT JOIN entries e ON e.id=?1 LEFT JOIN blobs b ON b.id=?1")                         \
+  X(LOOKUP_INFO, "SELECT " KCC__ENTRY_COLUMNS                                                      \
+                 ",u.used FROM (SELECT 1) LEFT JOIN entries e ON e.id=?1 LEFT JOIN uses u ON "     \
+                 "u.id=?1")                                                                        \
+  X(BEGIN, "BEGIN IMMEDIATE")                                                                      \
+  X(COMMIT, "COMMIT")                                                                              \
+  X(ROLLBACK, "ROLLBACK")                                                                          \
+  X(ENTRY_TEXTS, "SELECT source,workload FROM entries WHERE id=?1")                                \
+  X(PUT_ENTRY,                                                                                     \
+    "INSERT OR REPLACE INTO entries(id,key,source,source_length,blob_length,kind,mode,engine,"     \
+    "v8_version,filename,created,hash,workload,name,parts) "                                       \
+    "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)")                                  \
+  X(PUT_BLOB, "INSERT OR REPLACE INTO blobs(id,bytes) VALUES(?1,?2)")                              \
+  X(PUT_USE, "INSERT OR REPLACE INTO uses(id,used) VALUES(?1,?2)")                                 \
+  X(DELETE_ENTRY, "DELETE FROM entries WHERE id=?1")                                               \
+  X(DELETE_BLOB, "DELETE FROM blobs WHERE id=?1")                                                  \
+  X(DELETE_USE, "DELETE FROM uses WHERE id=?1")                                                    \
+  X(FIND_KEY, "SELECT 1 FROM entries WHERE id=?1 AND key=?2")                                      \
+  X(TOUCH, "UPDATE uses SET used=?2 WHERE id=?1 AND used<?2")                                      \
+  X(LOOKUP_SOURCE, "SELECT digest,length,bytes FROM sources WHERE id=?1")                          \
+  X(FIND_SOURCE, "SELECT 1 FROM sources WHERE id=?1 AND digest=?2")                                \
+  X(PUT_SOURCE, "INSERT INTO sources(id,digest,length,bytes) VALUES(?1,?2,?3,?4)")                 \
+  X(PUT_TEXT, "INSERT INTO texts(id,used,bytes) VALUES(?1,?2,?3)")                                 \
+  X(DELETE_SOURCE, "DELETE FROM sources WHERE id=?1")                                              \
+  X(DELETE_TEXT, "DELETE FROM texts WHERE id=?1")                                                  \
+  X(TOUCH_TEXT, "UPDATE texts SET used=?2 WHERE id=?1 AND used<?2")                                \
+  X(PRUNE_SOURCE,                                                                                  \
+    "DELETE FROM sources WHERE id=?1 AND NOT EXISTS(SELECT 1 FROM entries WHERE source=?2) "       \
+    "AND NOT EXISTS(SELECT 1 FROM entries WHERE workload=?2)")                                     \
+  X(PRUNE_SOURCES,                                                                                 \
+    "DELETE FROM sources WHERE digest NOT IN (SELECT source FROM entries) AND "                    \
+    "digest NOT IN (SELECT workload FROM entries WHERE workload IS NOT NULL)")                     \
+  X(TEXTS_TOTAL, "SELECT bytes FROM texts_total WHERE id=1")                                       \
+  X(TEXTS_DROP, "DELETE FROM texts WHERE id NOT IN (SELECT id FROM sources)")                      \
+  X(TEXTS_ADD,                                                                                     \
+    "INSERT INTO texts(id,used,bytes) SELECT id,0,length(bytes) FROM sources "                     \
+    "WHERE id NOT IN (SELECT id FROM texts)")                                                      \
+  X(TEXTS_MEASURE,                                                                                 \
+    "UPDATE texts SET bytes=length(s.bytes) FROM sources s WHERE s.id=texts.id "                   \
+    "AND texts.bytes<>length(s.bytes)")                                                            \
+  X(TEXTS_SUM,                                                                                     \
+    "INSERT OR REPLACE INTO texts_total(id,bytes) "                                                \
+    "SELECT 1,coalesce(sum(bytes),0) FROM texts")                                                  \
+  X(TEXTS_EVICT,                                                                                   \
+    "DELETE FROM sources WHERE id IN (SELECT id FROM (SELECT id,sum(bytes) OVER "                  \
+    "(ORDER BY used DESC,id) AS kept FROM texts) WHERE kept>?1)")                                  \
+  X(FIND_FINGERPRINT, "SELECT 1 FROM fingerprints WHERE id=?1 AND digest=?2 AND bytes=?3")         \
+  X(LOOKUP_FINGERPRINT, "SELECT digest,bytes FROM fingerprints WHERE id=?1")                       \
+  X(PUT_FINGERPRINT, "INSERT OR REPLACE INTO fingerprints(id,digest,bytes) VALUES(?1,?2,?3)")      \
+  X(DELETE_FINGERPRINT, "DELETE FROM fingerprints WHERE id=?1")                                    \
+  X(PRUNE_FINGERPRINTS,                                                                            \
+    "DELETE FROM fingerprints WHERE digest NOT IN (SELECT substr(parts,25,32) FROM entries "       \
+    "WHERE parts IS NOT NULL)")                                                                    \
+  X(PRUNE_USES, "DELETE FROM uses WHERE id NOT IN (SELECT id FROM entries)")                       \
+  X(QUARANTINE_ENTRY,                                                                              \
+    "INSERT INTO quarantine(moved,what,reason,name,metadata,filename,bytes) SELECT ?2,'entry',?3," \
+    "quote(e.key),'id='||?1||' source='||quote(e.source)||' source_length='||e.source_length||"    \
+    "' blob_length='||e.blob_length||' kind='||e.kind||' mode='||e.mode||' engine='||"             \
+    "quote(e.engine)||' v8_version='||quote(e.v8_version)||' filename='||quote(e.filename)||"      \
+    "' created='||e.created||' hash='||quote(e.hash)||' workload='||quote(e.workload)||"           \
+    "' name='||quote(e.name)||' parts='||quote(substr(e.parts,1,4096)),"                           \
+    "CAST(substr(e.filename,1,255) AS BLOB),b.bytes "                                              \
+    "FROM (SELECT 1) LEFT JOIN entries e ON e.id=?1 LEFT JOIN blobs b ON b.id=?1")                 \
+  X(QUARANTINE_SOURCE,                                                                             \
+    "INSERT INTO quarantine(moved,what,reason,name,metadata,bytes) SELECT ?2,'source',?3,"         \
+    "quote(digest),'id='||id||' length='||length,bytes FROM sources WHERE id=?1")                  \
+  X(QUARANTINE_FINGERPRINT,                                                                        \
+    "INSERT INTO quarantine(moved,what,reason,name,metadata,bytes) SELECT ?2,'fingerprint',?3,"    \
+    "quote(digest),'id='||id,bytes FROM fingerprints WHERE id=?1")                                 \
+  X(QUARANTINE_IDS, "SELECT id FROM quarantine ORDER BY id DESC")                                  \
+  X(LOOKUP_QUARANTINE,                                                                             \
+    "SELECT moved,what,reason,substr(name,1,80),coalesce(length(bytes),0),"                        \
+    "filename FROM quarantine WHERE id=?1")                                                        \
+  X(QUARANTINE_TRIM,                                                                               \
+    "DELETE FROM quarantine WHERE id<=(SELECT max(id) FROM (SELECT id,row_number() OVER newest "   \
+    "AS place,sum(coalesce(length(bytes),0)) OVER newest AS total FROM quarantine WINDOW newest "  \
+    "AS (ORDER BY id DESC)) WHERE place>?1 OR total>?2)")                                          \
+  X(LIST_IDS,                                                                                      \
+    "SELECT e.id FROM entries e LEFT JOIN uses u ON u.id=e.id ORDER BY u.used DESC,e.id")          \
+  X(ALL_IDS, "SELECT id FROM entries UNION SELECT id FROM blobs")                                  \
+  X(LIKE_IDS,                                                                                      \
+    "SELECT c.id FROM (SELECT id FROM (SELECT id FROM entries WHERE source=?1 LIMIT 4096) "        \
+    "UNION SELECT id FROM (SELECT id FROM entries WHERE name=?2 LIMIT 4096)) c "                   \
+    "LEFT JOIN uses u ON u.id=c.id ORDER BY u.used DESC,c.id LIMIT ?3")                            \
+  X(SOURCE_IDS, "SELECT id FROM sources")                                                          \
+  X(FINGERPRINT_IDS, "SELECT id FROM fingerprints")                                                \
+  X(STATS,                                                                                         \
+    "SELECT count(*),total(blob_length),(SELECT count(*) FROM quarantine),"                        \
+    "(SELECT count(*) FROM texts),(SELECT bytes FROM texts_total WHERE id=1) FROM entries")        \
   X(QUICK_CHECK, "PRAGMA quick_check(1)")
 
 typedef enum kcc__sql {

@@ -141,9 +141,13 @@ KCC_API kcc_status kcc_fingerprint_id(const kcc_fingerprint *fingerprint, kcc_di
 
 typedef struct kcc_store kcc_store;
 
-/* Options over these, and busy_ms over an hour or touch_every_ms over a day, are KCC_EINVAL. */
+/* Options over these, and busy_ms over an hour, touch_every_ms over a day, source_max_bytes over
+ * KCC_ENTRY_MAX_BYTES or sources_max_bytes over 2^48, are KCC_EINVAL. */
 #define KCC_ENTRY_MAX_BYTES 999999000 /* SQLite's rows end at 10^9 */
 #define KCC_TOUCH_MAX 65536
+#define KCC_PARTS_MAX_BYTES (8 << 20) /* of file name and parameters together */
+#define KCC_REASON_MAX_BYTES 255      /* of kcc_store_quarantine() */
+#define KCC_LIKE_MAX 256              /* entries that kcc_store_each_like() calls for */
 
 typedef struct kcc_store_options {
   size_t struct_size;
@@ -152,11 +156,16 @@ typedef struct kcc_store_options {
   unsigned busy_ms;         /* how long one call waits for a lock; 0 means 10,000 */
   unsigned touch_every_ms;  /* how often last-used times are written together; 0 means 5,000 */
   unsigned touch_max;       /* ... or as soon as this many wait; 0 means 1,024 */
+  /* All kept texts together, as stored; 0 means 1 GiB. The least recently used go first, the blobs
+   * stay. */
+  uint64_t sources_max_bytes;
+  uint64_t source_max_bytes; /* a text over this is not kept; 0 means 64 MiB */
 } kcc_store_options;
 #define KCC_STORE_OPTIONS_INIT \
-  { sizeof(kcc_store_options), false, 0, 0, 0, 0 }
+  { sizeof(kcc_store_options), false, 0, 0, 0, 0, 0, 0 }
 
-/* Opens the store in directory `path`, creating directory (0700) and database (0600) where missing.
+/* Opens the store in directory `path`, creating directory (0700) and database (0600) where missing,
+ * and bringing a store of an older version up to date; to read only, an older one is KCC_EREADONLY.
  * A directory or database that others may write to, or of another owner, is KCC_EPERM; to read
  * only, root's are as good as one's own. */
 KCC_API kcc_status kcc_store_open(const char *path, const kcc_store_options *options,
@@ -179,26 +188,30 @@ typedef struct kcc_entry_info {
                        */
   int64_t created_unix_ms;
   int64_t used_unix_ms;
+  /* The next four are zero for entries that a store of schema 1 had. */
+  char build_id[72];
+  kcc_digest fingerprint_id;
+  int32_t line_offset;
+  int32_t column_offset;
+  bool has_source; /* its source text is kept; kcc_store_list() and kcc_store_each_like() tell */
 } kcc_entry_info;
 
+/* The texts are kept once per digest, compressed, so that a run can name a key instead of a source;
+ * no data: not kept. KCC_EINVAL if one is not of the digest in `parts`. */
 typedef struct kcc_put {
-  kcc_digest key;
-  kcc_fingerprint fingerprint;
-  kcc_digest source;
-  uint64_t source_length;
-  kcc_kind kind;
-  kcc_mode mode;
-  kcc_span filename;
+  kcc_key_parts parts;
   kcc_span blob;
-  kcc_span source_text; /* kept once per digest, compressed, so that a run can name a key instead of
-                           a source; no data: not kept. KCC_EINVAL if it is not of that digest */
+  kcc_span source_text;
+  kcc_span workload_text;
 } kcc_put;
 
-/* Stores an entry, replacing one of the same key; KCC_EFULL where less than 16 MiB and twice the
- * entry are free on the disk, so that the store stays one that can be tidied. When it returns
- * KCC_OK the entry survives kill -9 of every process (and, as SQLite's WAL with synchronous=NORMAL,
- * perhaps not a power cut). */
-KCC_API kcc_status kcc_store_put(kcc_store *store, const kcc_put *put, kcc_error *err);
+/* Stores an entry under the key of its parts, which *ret_key gets unless NULL, replacing one of the
+ * same key; KCC_EFULL where less than 16 MiB and twice the entry are free on the disk, so that the
+ * store stays one that can be tidied. Engine name, V8 version and build id must fit
+ * kcc_entry_info. When it returns KCC_OK the entry survives kill -9 of every process (and, as
+ * SQLite's WAL with synchronous=NORMAL, perhaps not a power cut). */
+KCC_API kcc_status kcc_store_put(kcc_store *store, const kcc_put *put, kcc_digest *ret_key,
+                                 kcc_error *err);
 
 /* An entry's bytes: blob.data is 8-byte aligned and belongs to the struct. */
 typedef struct kcc_entry {
@@ -216,9 +229,25 @@ KCC_API kcc_status kcc_store_get(kcc_store *store, const kcc_digest *key,
                                  const kcc_fingerprint *fingerprint, kcc_entry *ret_entry,
                                  kcc_error *err);
 
-/* The source text kept under `source`, verified against that digest. Release with kcc_entry_free();
- * only `blob` and info.source/source_length are set. It is kept as long as an entry of that source
- * is. Damage is a miss here too. */
+/* Everything an entry's key was made of; `parts` lends from the struct. */
+typedef struct kcc_entry_parts {
+  kcc_key_parts parts;
+  kcc_digest fingerprint_id;
+  void *owned; /* private */
+} kcc_entry_parts;
+KCC_API void kcc_entry_parts_free(kcc_entry_parts *parts);
+
+/* Gives the parts of the entry under `key`, verified: their key is `key`, their fingerprint's id
+ * the entry's. KCC_MISS also for entries that a store of schema 1 had, which did not keep them.
+ * Damage is quarantined, counted, and KCC_MISS; a damaged fingerprint is written anew by the next
+ * put of that engine. Notes no time of use. */
+KCC_API kcc_status kcc_store_get_parts(kcc_store *store, const kcc_digest *key,
+                                       kcc_entry_parts *ret_parts, kcc_error *err);
+
+/* The source or workload text kept under `source`, verified against that digest. Release with
+ * kcc_entry_free(); only `blob` and info.source/source_length are set. It is kept as long as an
+ * entry names it, unless kcc_store_options' limits say no. Damage is a miss here too. Notes the
+ * time of use. */
 KCC_API kcc_status kcc_store_get_source(kcc_store *store, const kcc_digest *source,
                                         kcc_entry *ret_entry, kcc_error *err);
 
@@ -230,11 +259,43 @@ KCC_API kcc_status kcc_store_remove(kcc_store *store, const kcc_digest *key, kcc
 typedef bool (*kcc_each_fn)(void *user, const kcc_entry_info *info);
 KCC_API kcc_status kcc_store_list(kcc_store *store, kcc_each_fn each, void *user, kcc_error *err);
 
-/* Counters are this process's since open, but for the first three, which are the database's. */
+/* The same for entries of the source digest or the whole file name in `like` (an empty one is no
+ * name), at most KCC_LIKE_MAX; the other parts do not matter. The order is that of the times of use
+ * written so far. Of a digest or name with more than 4,096 entries only so many are looked at.
+ * Entries that a store of schema 1 had are found by source only. */
+KCC_API kcc_status kcc_store_each_like(kcc_store *store, const kcc_key_parts *like,
+                                       kcc_each_fn each, void *user, kcc_error *err);
+
+/* Moves a whole entry to quarantine because of what its user saw: `reason`, UTF-8, at most
+ * KCC_REASON_MAX_BYTES. KCC_MISS where there is none of that key. */
+KCC_API kcc_status kcc_store_quarantine(kcc_store *store, const kcc_digest *key, const char *reason,
+                                        kcc_error *err);
+
+/* What is in quarantine; the texts are lent for the call. Nothing there is ever used again, and the
+ * oldest go where there are more than 64, or more than 64 MiB. */
+typedef struct kcc_quarantined {
+  int64_t id;
+  int64_t moved_unix_ms;
+  const char *what; /* "entry", "source" or "fingerprint" */
+  const char *reason;
+  const char *name; /* an entry's file name, as far as it can be read; of any bytes */
+  kcc_digest key;   /* the entry's, or the digest of what is none; zero if unknown */
+  uint64_t bytes;   /* as stored */
+} kcc_quarantined;
+/* Calls `each` for everything in quarantine, the newest first, until it returns false. `each` may
+ * call the store. */
+typedef bool (*kcc_quarantined_fn)(void *user, const kcc_quarantined *item);
+KCC_API kcc_status kcc_store_list_quarantine(kcc_store *store, kcc_quarantined_fn each, void *user,
+                                             kcc_error *err);
+
+/* Counters are this process's since open, but for the first five, which are the database's; sources
+ * are all kept texts, source_bytes what they take as stored. */
 #define KCC_STATS_MAP(X) \
   X(entries)             \
   X(blob_bytes)          \
   X(quarantined)         \
+  X(sources)             \
+  X(source_bytes)        \
   X(hits)                \
   X(misses)              \
   X(puts)                \
@@ -252,8 +313,9 @@ KCC_API kcc_status kcc_store_stats(kcc_store *store, kcc_stats *ret_stats, kcc_e
 /* Reads and checks every entry and every source text, and the database itself (PRAGMA quick_check).
  * What is damaged is quarantined unless the store is read-only; `damaged`, which may be NULL, is
  * called for each with what is readable of it, and ends the call by returning false; where SQLite
- * itself cannot read, a row is counted without that call, and database_ok is false. Source texts
- * count like entries; of them only info.source and info.source_length are set. */
+ * itself cannot read, a row is counted without that call, and database_ok is false. Texts count
+ * like entries; of them only info.source and info.source_length are set. So do fingerprints, if
+ * they are damaged; of them only info.fingerprint_id is set. */
 typedef struct kcc_verify_result {
   uint64_t checked;
   uint64_t damaged;

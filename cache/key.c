@@ -146,6 +146,38 @@ size_t kcc__fingerprint_encode(const kcc_fingerprint *fingerprint, uint8_t *ret_
   return needed;
 }
 
+/* A text, with a NUL in place of eight bytes of length. */
+static const char *decode_text(const uint8_t **from, const uint8_t *end, char **to) {
+  if (end - *from < 8) return NULL;
+  uint64_t length = kcc__load_u64(*from);
+  *from += 8;
+  if (length > (uint64_t)(end - *from) || memchr(*from, '\0', length)) return NULL;
+  char *text = *to;
+  memcpy(text, *from, length);
+  text[length] = '\0';
+  *from += length;
+  *to += length + 1;
+  return text;
+}
+
+bool kcc__fingerprint_decode(kcc_span bytes, char *texts, kcc_fingerprint *ret_fingerprint) {
+  const uint8_t *from = bytes.data;
+  const uint8_t *end = from + bytes.length;
+  if (bytes.length < 4) return false;
+  kcc_fingerprint fingerprint = {.cached_data_tag = kcc__load_u32(from)};
+  const char **fields[FINGERPRINT_TEXTS] = {&fingerprint.engine, &fingerprint.v8_version,
+                                            &fingerprint.flags, &fingerprint.build_id,
+                                            &fingerprint.arch};
+  from += 4;
+  for (size_t i = 0; i < FINGERPRINT_TEXTS; i++) {
+    *fields[i] = decode_text(&from, end, &texts);
+    if (!*fields[i]) return false;
+  }
+  if (from != end) return false;
+  *ret_fingerprint = fingerprint;
+  return true;
+}
+
 kcc_status kcc_fingerprint_id(const kcc_fingerprint *fingerprint, kcc_digest *ret_id,
                               kcc_error *err) {
   if (!fingerprint || !ret_id)

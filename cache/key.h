@@ -27,7 +27,14 @@ static inline bool kcc__same(const kcc_digest *a, const kcc_digest *b) {
   return memcmp(a->bytes, b->bytes, KCC_DIGEST_BYTES) == 0;
 }
 
-/* The bytes whose digest is the fingerprint's id, if they fit into `room`; 0 where they do not. */
+static inline bool kcc__is_zero(const kcc_digest *digest) {
+  static const kcc_digest zero;
+  return kcc__same(digest, &zero);
+}
+
+/* All of a fingerprint as bytes, if they fit into `room`; 0 where they do not. */
 size_t kcc__fingerprint_encode(const kcc_fingerprint *fingerprint, uint8_t *ret_bytes, size_t room);
+/* The way back. The texts go to `texts`, which has room for the bytes' length. */
+bool kcc__fingerprint_decode(kcc_span bytes, char *texts, kcc_fingerprint *ret_fingerprint);
 
 #endif

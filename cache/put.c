@@ -10,6 +10,7 @@
 
 #include "cache/alloc.h"
 #include "cache/key.h"
+#include "cache/parts.h"
 #include "cache/reader.h"
 #include "cache/row.h"
 #include "cache/source.h"
@@ -36,89 +37,128 @@ static void copy_filename(kcc_span name, char *ret_copy, size_t room) {
   ret_copy[length] = '\0';
 }
 
-static kcc_status check_spans(const kcc_put *put, kcc_error *err) {
-  const kcc_span spans[] = {put->filename, put->blob, put->source_text};
+static kcc_status check_put(const kcc_store *store, const kcc_put *put, kcc_error *err) {
+  const kcc_span spans[] = {put->blob, put->source_text, put->workload_text};
   for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
     if (spans[i].length && !spans[i].data)
       return kcc__fail(err, KCC_EINVAL, 0, "entry: a length without data");
-  if ((unsigned)put->kind > KCC_FUNCTION || (unsigned)put->mode > KCC_WORKLOAD)
-    return kcc__fail(err, KCC_EINVAL, 0, "entry: unknown kind or mode");
-  if (put->source_length > INT64_MAX)
+  if (put->parts.source_length > INT64_MAX)
     return kcc__fail(err, KCC_EINVAL, 0, "entry: source length %llu is no length",
-                     (unsigned long long)put->source_length);
-  if (put->source_text.data && put->source_text.length != put->source_length)
+                     (unsigned long long)put->parts.source_length);
+  if (put->source_text.data && put->source_text.length != put->parts.source_length)
     return kcc__fail(err, KCC_EINVAL, 0, "entry: source text is %zu bytes, source length %llu",
-                     put->source_text.length, (unsigned long long)put->source_length);
-  return KCC_OK;
-}
-
-static kcc_status check_put(const kcc_store *store, const kcc_put *put, kcc_error *err) {
-  kcc_status status = check_spans(put, err);
-  if (status != KCC_OK) return status;
+                     put->source_text.length, (unsigned long long)put->parts.source_length);
   if (put->blob.length > store->entry_max_bytes)
     return kcc__fail(err, KCC_ETOOBIG, 0, "blob is %zu bytes, limit %llu", put->blob.length,
                      (unsigned long long)store->entry_max_bytes);
-  if (put->source_text.length > KCC_ENTRY_MAX_BYTES)
-    return kcc__fail(err, KCC_ETOOBIG, 0, "source text is %zu bytes, limit %d",
-                     put->source_text.length, KCC_ENTRY_MAX_BYTES);
+  size_t parts = kcc__parts_bytes(&put->parts);
+  if (parts > KCC_PARTS_MAX_BYTES)
+    return kcc__fail(err, KCC_ETOOBIG, 0, "file name and parameters are %zu bytes, limit %d", parts,
+                     KCC_PARTS_MAX_BYTES);
   return KCC_OK;
 }
 
+/* All that is made of a put before the writer is asked for. */
+typedef struct entry_to_put {
+  kcc_entry_info info;
+  kcc__metadata metadata;
+  uint8_t *parts; /* owned, as the next */
+  uint8_t *envelope;
+  size_t envelope_length;
+  kcc__packed source;
+  kcc__packed workload;
+} entry_to_put;
+
+static void release(entry_to_put *entry) {
+  free(entry->parts);
+  free(entry->envelope);
+  kcc__packed_release(&entry->source);
+  kcc__packed_release(&entry->workload);
+}
+
+/* The key is computed before this: then the parts are valid. */
 static kcc_status make_info(const kcc_put *put, kcc_entry_info *info, kcc_error *err) {
-  memset(info, 0, sizeof(*info));
-  if (!copy_name(put->fingerprint.engine, info->engine, sizeof(info->engine)))
+  const kcc_key_parts *parts = &put->parts;
+  if (!copy_name(parts->fingerprint.engine, info->engine, sizeof(info->engine)))
     return kcc__fail(err, KCC_EINVAL, 0, "entry: engine name over %zu bytes",
                      sizeof(info->engine) - 1);
-  if (!copy_name(put->fingerprint.v8_version, info->v8_version, sizeof(info->v8_version)))
+  if (!copy_name(parts->fingerprint.v8_version, info->v8_version, sizeof(info->v8_version)))
     return kcc__fail(err, KCC_EINVAL, 0, "entry: V8 version over %zu bytes",
                      sizeof(info->v8_version) - 1);
-  copy_filename(put->filename, info->filename, sizeof(info->filename));
-  info->key = put->key;
-  info->source = put->source;
-  info->source_length = put->source_length;
+  if (!copy_name(parts->fingerprint.build_id, info->build_id, sizeof(info->build_id)))
+    return kcc__fail(err, KCC_EINVAL, 0, "entry: build id over %zu bytes",
+                     sizeof(info->build_id) - 1);
+  copy_filename(parts->filename, info->filename, sizeof(info->filename));
+  info->source = parts->source;
+  info->source_length = parts->source_length;
   info->blob_length = put->blob.length;
-  info->kind = put->kind;
-  info->mode = put->mode;
+  info->kind = parts->kind;
+  info->mode = parts->mode;
+  info->line_offset = parts->line_offset;
+  info->column_offset = parts->column_offset;
   info->created_unix_ms = kcc__unix_ms();
   info->used_unix_ms = info->created_unix_ms;
-  return KCC_OK;
+  return kcc_fingerprint_id(&parts->fingerprint, &info->fingerprint_id, err);
 }
 
-static kcc_status make_envelope(const kcc_put *put, uint8_t **ret_bytes, kcc_error *err) {
-  kcc_digest fingerprint_id;
-  kcc_status status = kcc_fingerprint_id(&put->fingerprint, &fingerprint_id, err);
+static kcc_status make_metadata(const kcc_put *put, entry_to_put *entry, kcc_error *err) {
+  kcc__metadata *metadata = &entry->metadata;
+  size_t length = kcc__parts_bytes(&put->parts);
+  kcc_status status = make_info(put, &entry->info, err);
   if (status != KCC_OK) return status;
-  size_t length = kcc_envelope_bytes(put->blob.length);
-  uint8_t *bytes = kcc__alloc(length);
-  if (!bytes) return kcc__fail(err, KCC_ENOMEM, 0, "entry: out of memory for %zu bytes", length);
-  kcc_envelope_encode(&put->key, &fingerprint_id, put->blob, bytes);
-  *ret_bytes = bytes;
+  entry->parts = kcc__alloc(length);
+  if (!entry->parts) return kcc__fail(err, KCC_ENOMEM, 0, "entry: out of memory");
+  kcc__parts_encode(&put->parts, &entry->info.fingerprint_id, entry->parts);
+  metadata->info = &entry->info;
+  metadata->parts = (kcc_span){entry->parts, length};
+  metadata->workload = put->parts.workload;
+  metadata->has_name = put->parts.filename.length > 0;
+  if (metadata->has_name) metadata->name = kcc__name_of(put->parts.filename);
   return KCC_OK;
 }
 
-/* Packs the source text unless it is there already. */
-static kcc_status prepare_source(kcc_store *store, const kcc_put *put, kcc__packed *packed,
-                                 kcc_error *err) {
-  if (!put->source_text.data) return KCC_OK;
+static kcc_status make_envelope(const kcc_put *put, entry_to_put *entry, kcc_error *err) {
+  const kcc_entry_info *info = &entry->info;
+  size_t length = kcc_envelope_bytes(put->blob.length);
+  entry->envelope = kcc__alloc(length);
+  if (!entry->envelope)
+    return kcc__fail(err, KCC_ENOMEM, 0, "entry: out of memory for %zu bytes", length);
+  entry->envelope_length = length;
+  kcc_envelope_encode(&info->key, &info->fingerprint_id, put->blob, entry->envelope);
+  return KCC_OK;
+}
+
+static bool keeps(const kcc_store *store, kcc_span text) {
+  return text.data && text.length <= store->source_max_bytes;
+}
+
+/* Packs a text unless it is there already. */
+static kcc_status prepare_text(kcc_store *store, kcc_span text, const kcc_digest *digest,
+                               kcc__packed *packed, kcc_error *err) {
+  if (!keeps(store, text)) return KCC_OK;
   kcc__reader *reader;
   bool exists;
   kcc_status status = kcc__reader_get(store, &reader, err);
-  if (status == KCC_OK) status = kcc__source_exists(&reader->conn, &put->source, &exists, err);
-  if (status != KCC_OK || exists) return status;
-  return kcc__source_pack(put->source_text, &put->source, packed, err);
+  if (status == KCC_OK) status = kcc__source_exists(&reader->conn, digest, &exists, err);
+  if (status != KCC_OK) return status;
+  if (!exists) return kcc__source_pack(text, digest, packed, err);
+  kcc__touch_note(store, &reader->touches, kcc__id_of(digest));
+  return KCC_OK;
 }
 
 /* Inside the transaction, where what exists stays. */
-static kcc_status keep_source(kcc__conn *conn, const kcc_put *put, kcc__packed *packed,
-                              kcc_error *err) {
-  if (!put->source_text.data) return KCC_OK;
+static kcc_status keep_text(kcc_store *store, kcc_span text, const kcc_digest *digest,
+                            kcc__packed *packed, kcc_error *err) {
+  if (!keeps(store, text)) return KCC_OK;
   bool exists;
-  kcc_status status = kcc__source_exists(conn, &put->source, &exists, err);
+  kcc__conn *conn = &store->writer;
+  kcc_status status = kcc__source_exists(conn, digest, &exists, err);
   if (status != KCC_OK || exists) return status;
   /* It was there a moment ago, and its last entry has gone since. */
-  if (!packed->bytes) status = kcc__source_pack(put->source_text, &put->source, packed, err);
-  if (status != KCC_OK) return status;
-  return kcc__source_write(conn, &put->source, put->source_length, packed, err);
+  if (!packed->bytes) status = kcc__source_pack(text, digest, packed, err);
+  if (status != KCC_OK || packed->length > store->sources_max_bytes) return status;
+  status = kcc__sources_make_room(conn, packed->length, store->sources_max_bytes, err);
+  return status == KCC_OK ? kcc__source_write(conn, digest, text.length, packed, err) : status;
 }
 
 /* What stays free on the disk beyond an entry: SQLite's log and what it copies from there into the
@@ -140,33 +180,44 @@ static kcc_status check_room(const kcc_store *store, uint64_t bytes, kcc_error *
                    store->label, (unsigned long long)available, (unsigned long long)needed);
 }
 
-static kcc_status write_all(kcc_store *store, const kcc_put *put, const kcc_entry_info *info,
-                            const uint8_t *envelope, kcc__packed *packed, kcc_error *err) {
-  kcc_span bytes = {envelope, kcc_envelope_bytes(put->blob.length)};
-  kcc_status status = check_room(store, bytes.length + packed->length, err);
+static kcc_status write_all(kcc_store *store, const kcc_put *put, entry_to_put *entry,
+                            kcc_error *err) {
+  kcc__conn *conn = &store->writer;
+  kcc_span envelope = {entry->envelope, entry->envelope_length};
+  kcc_status status =
+      check_room(store, envelope.length + entry->source.length + entry->workload.length, err);
   if (status != KCC_OK) return status;
   status = kcc__store_begin_write(store, err);
   if (status != KCC_OK) return status;
-  status = kcc__row_write(&store->writer, info, bytes, err);
-  if (status == KCC_OK) status = keep_source(&store->writer, put, packed, err);
+  status = kcc__fingerprint_keep(conn, &entry->info.fingerprint_id, &put->parts.fingerprint, err);
+  if (status == KCC_OK) status = kcc__row_write(conn, &entry->metadata, envelope, err);
+  if (status == KCC_OK)
+    status = keep_text(store, put->source_text, &put->parts.source, &entry->source, err);
+  if (status == KCC_OK)
+    status = keep_text(store, put->workload_text, &put->parts.workload, &entry->workload, err);
   return kcc__store_end_write(store, status, err);
 }
 
-static kcc_status put_entry(kcc_store *store, const kcc_put *put, kcc_error *err) {
-  kcc_entry_info info;
-  uint8_t *envelope = NULL;
-  kcc__packed packed = {NULL, 0};
-  kcc_status status = check_put(store, put, err);
-  if (status == KCC_OK) status = make_info(put, &info, err);
-  if (status == KCC_OK) status = prepare_source(store, put, &packed, err);
-  if (status == KCC_OK) status = make_envelope(put, &envelope, err);
-  if (status == KCC_OK) status = write_all(store, put, &info, envelope, &packed, err);
-  free(envelope);
-  kcc__packed_release(&packed);
+static kcc_status put_entry(kcc_store *store, const kcc_put *put, kcc_digest *ret_key,
+                            kcc_error *err) {
+  entry_to_put entry;
+  memset(&entry, 0, sizeof(entry));
+  kcc_status status = kcc_key_of(&put->parts, &entry.info.key, err);
+  if (status == KCC_OK) status = check_put(store, put, err);
+  if (status == KCC_OK) status = make_metadata(put, &entry, err);
+  if (status == KCC_OK)
+    status = prepare_text(store, put->source_text, &put->parts.source, &entry.source, err);
+  if (status == KCC_OK)
+    status = prepare_text(store, put->workload_text, &put->parts.workload, &entry.workload, err);
+  if (status == KCC_OK) status = make_envelope(put, &entry, err);
+  if (status == KCC_OK) status = write_all(store, put, &entry, err);
+  if (status == KCC_OK && ret_key) *ret_key = entry.info.key;
+  release(&entry);
   return status;
 }
 
-kcc_status kcc_store_put(kcc_store *store, const kcc_put *put, kcc_error *err) {
+kcc_status kcc_store_put(kcc_store *store, const kcc_put *put, kcc_digest *ret_key,
+                         kcc_error *err) {
   kcc_status status = kcc__store_check(store, err);
   if (status != KCC_OK) return status;
   if (!put) return kcc__store_done(store, kcc__fail(err, KCC_EINVAL, 0, "no entry"));
@@ -174,24 +225,16 @@ kcc_status kcc_store_put(kcc_store *store, const kcc_put *put, kcc_error *err) {
   if (store->read_only)
     status = kcc__fail(err, KCC_EREADONLY, 0, "store '%s': opened read-only", store->label);
   else
-    status = put_entry(store, put, err);
+    status = put_entry(store, put, ret_key, err);
   if (status == KCC_OK) kcc__count(&store->counters.puts);
   return kcc__store_done(store, status);
 }
 
 static kcc_status remove_entry(kcc__conn *conn, const kcc_digest *key, bool *ret_found,
                                kcc_error *err) {
-  sqlite3_stmt *statement;
-  int64_t id = kcc__id_of(key);
-  kcc_status status = kcc__conn_statement(conn, KCC__SQL_FIND_KEY, &statement, err);
-  if (status != KCC_OK) return status;
-  int rc = sqlite3_bind_int64(statement, 1, id);
-  if (rc == SQLITE_OK)
-    rc = sqlite3_bind_blob(statement, 2, key->bytes, KCC_DIGEST_BYTES, SQLITE_STATIC);
-  if (rc != SQLITE_OK) return kcc__conn_fail(conn, rc, err);
-  status = kcc__conn_exists(conn, statement, ret_found, err);
+  kcc_status status = kcc__row_exists(conn, key, ret_found, err);
   if (status != KCC_OK || !*ret_found) return status;
-  return kcc__row_delete(conn, id, err);
+  return kcc__row_delete(conn, kcc__id_of(key), err);
 }
 
 kcc_status kcc_store_remove(kcc_store *store, const kcc_digest *key, kcc_error *err) {

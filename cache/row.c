@@ -2,7 +2,8 @@
  *
  * row.c: entries between C and SQL. SQLite does not notice a flipped bit in a page, so an entry's
  * metadata carries a hash of its own, beside the envelope's: XXH3-128 over a serialisation of every
- * column but the hash itself. It decides what is damaged, not what becomes of it (quarantine.c).
+ * column but the hash itself. Entries of schema 1 have fewer columns. It decides what is damaged,
+ * not what becomes of it (quarantine.c).
  */
 #include "cache/row.h"
 
@@ -13,6 +14,7 @@
 #include "cache/bytes.h"
 #include "cache/envelope.h"
 #include "cache/key.h"
+#include "cache/parts.h"
 #include "cache/store.h"
 
 /* The columns of KCC__ENTRY_COLUMNS, and those after them: when used, or length and bytes. */
@@ -27,15 +29,19 @@ enum {
   COLUMN_V8_VERSION,
   COLUMN_FILENAME,
   COLUMN_CREATED,
+  COLUMN_WORKLOAD,
+  COLUMN_NAME,
+  COLUMN_PARTS,
   COLUMN_HASH,
   COLUMN_ID,
   COLUMN_LAST,
   COLUMN_BYTES,
 };
 
-/* Serialisation: version, kind, mode (u32); source_length, blob_length, created (u64); key, source;
- * engine, v8_version and filename, each as its length (u32) and its bytes. */
-#define SERIAL_VERSION 1
+/* Serialisation: 1, kind, mode (u32); source_length, blob_length, created (u64); key, source;
+ * engine, v8_version and filename, each as its length (u32) and its bytes. For what schema 2 added,
+ * the hash of that is hashed again, with 2, whether there is a name (u32), the name (u64), the
+ * workload and the parts' own hash: short pieces are XXH3's quick ones. */
 #define SERIAL_MAX                                                                        \
   (3 * 4 + 3 * 8 + 2 * KCC_DIGEST_BYTES + 3 * 4 + sizeof(((kcc_entry_info *)0)->engine) + \
    sizeof(((kcc_entry_info *)0)->v8_version) + sizeof(((kcc_entry_info *)0)->filename))
@@ -49,7 +55,7 @@ static uint8_t *add_text(uint8_t *to, const char *text) {
 
 static void hash_info(const kcc_entry_info *info, uint8_t ret_hash[KCC__HASH_BYTES]) {
   uint8_t serial[SERIAL_MAX];
-  kcc__store_u32(serial, SERIAL_VERSION);
+  kcc__store_u32(serial, 1);
   kcc__store_u32(serial + 4, (uint32_t)info->kind);
   kcc__store_u32(serial + 8, (uint32_t)info->mode);
   kcc__store_u64(serial + 12, info->source_length);
@@ -62,6 +68,20 @@ static void hash_info(const kcc_entry_info *info, uint8_t ret_hash[KCC__HASH_BYT
   to = add_text(to, info->v8_version);
   to = add_text(to, info->filename);
   kcc__hash(serial, (size_t)(to - serial), /* seed= */ 0, ret_hash);
+}
+
+static void hash_metadata(const kcc__metadata *m, uint8_t ret_hash[KCC__HASH_BYTES]) {
+  enum { LENGTH = 2 * 4 + 8 + KCC_DIGEST_BYTES + 2 * KCC__HASH_BYTES };
+  uint8_t serial[LENGTH];
+  hash_info(m->info, ret_hash);
+  if (m->is_old) return;
+  kcc__store_u32(serial, 2);
+  kcc__store_u32(serial + 4, m->has_name);
+  kcc__store_u64(serial + 8, (uint64_t)m->name);
+  memcpy(serial + 16, m->workload.bytes, KCC_DIGEST_BYTES);
+  memcpy(serial + 16 + KCC_DIGEST_BYTES, ret_hash, KCC__HASH_BYTES);
+  kcc__hash(m->parts.data, m->parts.length, /* seed= */ 0, serial + LENGTH - KCC__HASH_BYTES);
+  kcc__hash(serial, LENGTH, /* seed= */ 0, ret_hash);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -92,9 +112,32 @@ static bool read_integer(sqlite3_stmt *statement, int column, int64_t *ret_value
   return true;
 }
 
+static bool is_null(sqlite3_stmt *statement, int column) {
+  return sqlite3_column_type(statement, column) == SQLITE_NULL;
+}
+
+/* What schema 2 added: all of it, or nothing. */
+static bool read_version_2(sqlite3_stmt *statement, kcc__metadata *m) {
+  int type = sqlite3_column_type(statement, COLUMN_PARTS);
+  bool has_workload = !is_null(statement, COLUMN_WORKLOAD);
+  m->has_name = !is_null(statement, COLUMN_NAME);
+  m->is_old = type == SQLITE_NULL;
+  if (m->is_old) return !has_workload && !m->has_name;
+  if (type != SQLITE_BLOB) return false;
+  m->parts.data = sqlite3_column_blob(statement, COLUMN_PARTS);
+  m->parts.length = (size_t)sqlite3_column_bytes(statement, COLUMN_PARTS);
+  if (has_workload &&
+      (!read_bytes(statement, COLUMN_WORKLOAD, m->workload.bytes, KCC_DIGEST_BYTES) ||
+       kcc__is_zero(&m->workload)))
+    return false;
+  if (m->has_name && !read_integer(statement, COLUMN_NAME, &m->name)) return false;
+  return m->parts.data && kcc__parts_read_info(m->parts, m->info);
+}
+
 /* Fills in what can be read, and tells whether all of it could. */
-static bool read_columns(sqlite3_stmt *statement, kcc_entry_info *info,
+static bool read_columns(sqlite3_stmt *statement, kcc__metadata *m,
                          uint8_t ret_hash[KCC__HASH_BYTES]) {
+  kcc_entry_info *info = m->info;
   int64_t source_length = 0, blob_length = 0, kind = 0, mode = 0;
   bool good = read_bytes(statement, COLUMN_KEY, info->key.bytes, KCC_DIGEST_BYTES);
   good &= read_bytes(statement, COLUMN_SOURCE, info->source.bytes, KCC_DIGEST_BYTES);
@@ -108,6 +151,7 @@ static bool read_columns(sqlite3_stmt *statement, kcc_entry_info *info,
   good &=
       read_text(statement, COLUMN_FILENAME, SQLITE_BLOB, info->filename, sizeof(info->filename));
   good &= read_integer(statement, COLUMN_CREATED, &info->created_unix_ms);
+  good &= read_version_2(statement, m);
   good &= read_bytes(statement, COLUMN_HASH, ret_hash, KCC__HASH_BYTES);
   if (!good) return false;
   info->source_length = (uint64_t)source_length;
@@ -117,13 +161,13 @@ static bool read_columns(sqlite3_stmt *statement, kcc_entry_info *info,
   return true;
 }
 
-static const char *read_info(sqlite3_stmt *statement, int64_t id, kcc_entry_info *info) {
+static const char *read_metadata(sqlite3_stmt *statement, int64_t id, kcc__metadata *m) {
   uint8_t stored[KCC__HASH_BYTES];
   uint8_t computed[KCC__HASH_BYTES];
-  if (!read_columns(statement, info, stored)) return "metadata: a column of a wrong type or size";
-  hash_info(info, computed);
+  if (!read_columns(statement, m, stored)) return "metadata: a column of a wrong type or size";
+  hash_metadata(m, computed);
   if (memcmp(stored, computed, sizeof(stored)) != 0) return "metadata: wrong hash";
-  if (kcc__id_of(&info->key) != id) return "metadata: under another key's id";
+  if (kcc__id_of(&m->info->key) != id) return "metadata: under another key's id";
   return NULL;
 }
 
@@ -168,15 +212,35 @@ static kcc_status copy_envelope(const kcc__conn *conn, sqlite3_stmt *statement, 
   return kcc__conn_fail(conn, rc, err);
 }
 
+static kcc_status read_entry(const kcc__conn *conn, sqlite3_stmt *statement, int64_t id,
+                             kcc__part part, kcc__row *row, kcc_error *err) {
+  kcc__metadata m = {.info = &row->info};
+  row->has_entry = true;
+  row->damage = read_metadata(statement, id, &m);
+  row->workload = m.workload;
+  /* A column that SQLite had no memory to put together looks like an odd one. */
+  if (row->damage && sqlite3_errcode(conn->db) == SQLITE_NOMEM)
+    return kcc__conn_fail(conn, SQLITE_NOMEM, err);
+  if (row->damage || m.is_old || part != KCC__PARTS) return KCC_OK;
+  row->parts = kcc__alloc(m.parts.length);
+  if (!row->parts)
+    return kcc__fail(err, KCC_ENOMEM, 0, "store '%s': out of memory", conn->store->label);
+  memcpy(row->parts, m.parts.data, m.parts.length);
+  row->parts_length = m.parts.length;
+  return KCC_OK;
+}
+
 static kcc_status read_row(const kcc__conn *conn, sqlite3_stmt *statement, int64_t id,
                            kcc__part part, kcc__row *row, kcc_error *err) {
-  row->has_entry = sqlite3_column_type(statement, COLUMN_ID) != SQLITE_NULL;
-  if (row->has_entry) row->damage = read_info(statement, id, &row->info);
-  if (part == KCC__INFO) {
+  if (!is_null(statement, COLUMN_ID)) {
+    kcc_status status = read_entry(conn, statement, id, part, row, err);
+    if (status != KCC_OK) return status;
+  }
+  if (part != KCC__WHOLE) {
     row->info.used_unix_ms = sqlite3_column_int64(statement, COLUMN_LAST);
     return KCC_OK;
   }
-  row->has_blob = sqlite3_column_type(statement, COLUMN_LAST) != SQLITE_NULL;
+  row->has_blob = !is_null(statement, COLUMN_LAST);
   return row->has_blob ? copy_envelope(conn, statement, id, row, err) : KCC_OK;
 }
 
@@ -185,8 +249,9 @@ static const char *check_envelope(const kcc__row *row) {
   kcc_span payload;
   const char *reason;
   if (!row->has_blob) return "metadata without a blob";
-  if (!kcc_envelope_verify(bytes, &row->info.key, /* fingerprint_id= */ NULL, &payload, &reason))
-    return reason;
+  const kcc_digest *engine =
+      kcc__is_zero(&row->info.fingerprint_id) ? NULL : &row->info.fingerprint_id;
+  if (!kcc_envelope_verify(bytes, &row->info.key, engine, &payload, &reason)) return reason;
   return payload.length == row->info.blob_length ? NULL : "another length than its metadata says";
 }
 
@@ -217,7 +282,9 @@ kcc_status kcc__row_load(kcc__conn *conn, int64_t id, kcc__part part, kcc__row *
 
 void kcc__row_release(kcc__row *row) {
   free(row->envelope);
+  free(row->parts);
   row->envelope = NULL;
+  row->parts = NULL;
 }
 
 /* ---- writing -----------------------------------------------------------------------------------
@@ -232,8 +299,9 @@ static int bind_text(sqlite3_stmt *statement, int at, const char *text) {
   return sqlite3_bind_text(statement, at, text, /* n= */ -1, SQLITE_STATIC);
 }
 
-static int bind_entry(sqlite3_stmt *statement, const kcc_entry_info *info,
+static int bind_entry(sqlite3_stmt *statement, const kcc__metadata *m,
                       const uint8_t hash[KCC__HASH_BYTES]) {
+  const kcc_entry_info *info = m->info;
   int rc = sqlite3_bind_int64(statement, 1, kcc__id_of(&info->key));
   if (!rc) rc = bind_blob(statement, 2, info->key.bytes, KCC_DIGEST_BYTES);
   if (!rc) rc = bind_blob(statement, 3, info->source.bytes, KCC_DIGEST_BYTES);
@@ -246,16 +314,20 @@ static int bind_entry(sqlite3_stmt *statement, const kcc_entry_info *info,
   if (!rc) rc = bind_blob(statement, 10, info->filename, strlen(info->filename));
   if (!rc) rc = sqlite3_bind_int64(statement, 11, info->created_unix_ms);
   if (!rc) rc = bind_blob(statement, 12, hash, KCC__HASH_BYTES);
+  if (!rc && !kcc__is_zero(&m->workload))
+    rc = bind_blob(statement, 13, m->workload.bytes, KCC_DIGEST_BYTES);
+  if (!rc && m->has_name) rc = sqlite3_bind_int64(statement, 14, m->name);
+  if (!rc) rc = bind_blob(statement, 15, m->parts.data, m->parts.length);
   return rc;
 }
 
-static kcc_status write_entry(kcc__conn *conn, const kcc_entry_info *info, kcc_error *err) {
+static kcc_status write_entry(kcc__conn *conn, const kcc__metadata *metadata, kcc_error *err) {
   uint8_t hash[KCC__HASH_BYTES];
-  hash_info(info, hash);
+  hash_metadata(metadata, hash);
   sqlite3_stmt *statement;
   kcc_status status = kcc__conn_statement(conn, KCC__SQL_PUT_ENTRY, &statement, err);
   if (status != KCC_OK) return status;
-  int rc = bind_entry(statement, info, hash);
+  int rc = bind_entry(statement, metadata, hash);
   if (rc != SQLITE_OK) return kcc__conn_fail(conn, rc, err);
   return kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
 }
@@ -280,51 +352,74 @@ static kcc_status write_use(kcc__conn *conn, int64_t id, int64_t used_unix_ms, k
   return kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
 }
 
-/* The source an entry names, as it stands there; false where there is none. */
-static kcc_status read_source(kcc__conn *conn, int64_t id, bool *ret_found, kcc_digest *ret_source,
-                              kcc_error *err) {
+/* The texts an entry names, as they stand there. */
+typedef struct named_texts {
+  bool found[2]; /* source, workload */
+  kcc_digest digests[2];
+} named_texts;
+
+static kcc_status read_texts(kcc__conn *conn, int64_t id, named_texts *ret_texts, kcc_error *err) {
   sqlite3_stmt *statement;
-  kcc_status status = kcc__conn_statement(conn, KCC__SQL_ENTRY_SOURCE, &statement, err);
+  kcc_status status = kcc__conn_statement(conn, KCC__SQL_ENTRY_TEXTS, &statement, err);
   if (status != KCC_OK) return status;
   int rc = sqlite3_bind_int64(statement, 1, id);
   if (rc == SQLITE_OK) rc = sqlite3_step(statement);
-  *ret_found =
-      rc == SQLITE_ROW && read_bytes(statement, 0, ret_source->bytes, sizeof(ret_source->bytes));
+  for (int i = 0; i < 2; i++)
+    ret_texts->found[i] =
+        rc == SQLITE_ROW && read_bytes(statement, i, ret_texts->digests[i].bytes, KCC_DIGEST_BYTES);
   sqlite3_reset(statement);
   return rc == SQLITE_ROW || rc == SQLITE_DONE ? KCC_OK : kcc__conn_fail(conn, rc, err);
 }
 
-static kcc_status prune_source(kcc__conn *conn, const kcc_digest *source, kcc_error *err) {
+static kcc_status prune_text(kcc__conn *conn, const kcc_digest *digest, kcc_error *err) {
   sqlite3_stmt *statement;
   kcc_status status = kcc__conn_statement(conn, KCC__SQL_PRUNE_SOURCE, &statement, err);
   if (status != KCC_OK) return status;
-  int rc = sqlite3_bind_int64(statement, 1, kcc__id_of(source));
-  if (rc == SQLITE_OK) rc = bind_blob(statement, 2, source->bytes, KCC_DIGEST_BYTES);
+  int rc = sqlite3_bind_int64(statement, 1, kcc__id_of(digest));
+  if (rc == SQLITE_OK) rc = bind_blob(statement, 2, digest->bytes, KCC_DIGEST_BYTES);
   if (rc != SQLITE_OK) return kcc__conn_fail(conn, rc, err);
   return kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
 }
 
-kcc_status kcc__row_write(kcc__conn *conn, const kcc_entry_info *info, kcc_span envelope,
-                          kcc_error *err) {
-  int64_t id = kcc__id_of(&info->key);
-  bool had_source;
-  kcc_digest source;
-  kcc_status status = read_source(conn, id, &had_source, &source, err);
-  if (status == KCC_OK) status = write_entry(conn, info, err);
-  if (status == KCC_OK) status = write_blob(conn, id, envelope, err);
-  if (status == KCC_OK) status = write_use(conn, id, info->used_unix_ms, err);
-  if (status == KCC_OK && had_source && !kcc__same(&source, &info->source))
-    status = prune_source(conn, &source, err);
+/* After the entry that named them changed or went; `still` is what its successor names. */
+static kcc_status prune_texts(kcc__conn *conn, const named_texts *texts, const kcc_digest *still[2],
+                              kcc_error *err) {
+  kcc_status status = KCC_OK;
+  for (int i = 0; status == KCC_OK && i < 2; i++) {
+    if (!texts->found[i] || (still && kcc__same(&texts->digests[i], still[i]))) continue;
+    status = prune_text(conn, &texts->digests[i], err);
+  }
   return status;
 }
 
+kcc_status kcc__row_write(kcc__conn *conn, const kcc__metadata *metadata, kcc_span envelope,
+                          kcc_error *err) {
+  int64_t id = kcc__id_of(&metadata->info->key);
+  named_texts texts;
+  const kcc_digest *still[2] = {&metadata->info->source, &metadata->workload};
+  kcc_status status = read_texts(conn, id, &texts, err);
+  if (status == KCC_OK) status = write_entry(conn, metadata, err);
+  if (status == KCC_OK) status = write_blob(conn, id, envelope, err);
+  if (status == KCC_OK) status = write_use(conn, id, metadata->info->used_unix_ms, err);
+  return status == KCC_OK ? prune_texts(conn, &texts, still, err) : status;
+}
+
+kcc_status kcc__row_exists(kcc__conn *conn, const kcc_digest *key, bool *ret_exists,
+                           kcc_error *err) {
+  sqlite3_stmt *statement;
+  kcc_status status = kcc__conn_statement(conn, KCC__SQL_FIND_KEY, &statement, err);
+  if (status != KCC_OK) return status;
+  int rc = sqlite3_bind_int64(statement, 1, kcc__id_of(key));
+  if (rc == SQLITE_OK) rc = bind_blob(statement, 2, key->bytes, KCC_DIGEST_BYTES);
+  if (rc != SQLITE_OK) return kcc__conn_fail(conn, rc, err);
+  return kcc__conn_exists(conn, statement, ret_exists, err);
+}
+
 kcc_status kcc__row_delete(kcc__conn *conn, int64_t id, kcc_error *err) {
-  bool had_source;
-  kcc_digest source;
-  kcc_status status = read_source(conn, id, &had_source, &source, err);
+  named_texts texts;
+  kcc_status status = read_texts(conn, id, &texts, err);
   if (status == KCC_OK) status = kcc__conn_run_id(conn, KCC__SQL_DELETE_ENTRY, id, NULL, err);
   if (status == KCC_OK) status = kcc__conn_run_id(conn, KCC__SQL_DELETE_BLOB, id, NULL, err);
   if (status == KCC_OK) status = kcc__conn_run_id(conn, KCC__SQL_DELETE_USE, id, NULL, err);
-  if (status == KCC_OK && had_source) status = prune_source(conn, &source, err);
-  return status;
+  return status == KCC_OK ? prune_texts(conn, &texts, /* still= */ NULL, err) : status;
 }

@@ -7,8 +7,13 @@
  *   entries  what is known about it, under a checksum of its own (row.c)
  *   blobs    its envelope: apart, so that a list does not page through megabytes
  *   uses     when it was last used: apart and outside every checksum, since it changes all the time
- * sources keeps source texts, one row per digest, as long as an entry names it. quarantine keeps
- * what was found damaged, for people.
+ * fingerprints has a row per engine, sources a row per source or workload text that an entry names.
+ * texts says when each of these was last used and what it takes, apart because of its changes, and
+ * texts_total the sum; triggers keep them in step, and what damage puts out of step is repaired
+ * (source.c). Their masks keep a damaged number from overflowing. quarantine keeps what was found
+ * damaged or did damage, for people.
+ *
+ * Entries of version 1 have NULL in the columns that version 2 added; row.c knows both.
  */
 #include "cache/schema.h"
 
@@ -51,6 +56,33 @@ const kcc__migration kcc__migrations[] = {
      " metadata TEXT,"
      " bytes BLOB"
      ") STRICT;"},
+    {2,
+     "CREATE TABLE fingerprints("
+     " id INTEGER PRIMARY KEY,"
+     " digest BLOB NOT NULL,"
+     " bytes BLOB NOT NULL"
+     ") STRICT;"
+     "ALTER TABLE entries ADD COLUMN workload BLOB;"
+     "ALTER TABLE entries ADD COLUMN name INTEGER;"
+     "ALTER TABLE entries ADD COLUMN parts BLOB;"
+     "CREATE INDEX entries_by_workload ON entries(workload) WHERE workload IS NOT NULL;"
+     "CREATE INDEX entries_by_name ON entries(name) WHERE name IS NOT NULL;"
+     "ALTER TABLE quarantine ADD COLUMN filename BLOB;"
+     "CREATE TABLE texts("
+     " id INTEGER PRIMARY KEY,"
+     " used INTEGER NOT NULL,"
+     " bytes INTEGER NOT NULL"
+     ") STRICT;"
+     "INSERT INTO texts(id,used,bytes) SELECT s.id,coalesce((SELECT max(u.used) FROM entries e"
+     " JOIN uses u ON u.id=e.id WHERE e.source=s.digest),0),length(s.bytes) FROM sources s;"
+     "CREATE TABLE texts_total(id INTEGER PRIMARY KEY, bytes INTEGER NOT NULL) STRICT;"
+     "INSERT INTO texts_total(id,bytes) SELECT 1,coalesce(sum(bytes),0) FROM texts;"
+     "CREATE TRIGGER sources_gone AFTER DELETE ON sources BEGIN"
+     " DELETE FROM texts WHERE id=OLD.id; END;"
+     "CREATE TRIGGER texts_gone AFTER DELETE ON texts BEGIN"
+     " UPDATE texts_total SET bytes=(bytes&0xfffffffffffff)-(OLD.bytes&0xfffffffffffff); END;"
+     "CREATE TRIGGER texts_new AFTER INSERT ON texts BEGIN"
+     " UPDATE texts_total SET bytes=(bytes&0xfffffffffffff)+NEW.bytes; END;"},
 };
 const size_t kcc__migrations_count = sizeof(kcc__migrations) / sizeof(kcc__migrations[0]);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.c: source texts, kept so that a run can name a key instead of sending megabytes again.
- * Each is stored once, under the first bits of its SHA-256, and is proved by that digest whenever
- * it is read. When it may go is decided by entries.source (row.c): there is no count to go wrong.
+ * source.c: source and workload texts, kept so that a run can name a key instead of sending
+ * megabytes again. Each is stored once, under the first bits of its SHA-256, and is proved by that
+ * digest whenever it is read. It goes with the last entry that names it (row.c): there is no count
+ * to go wrong. All of them together have a limit, above which those not used for longest go first.
  */
 #include "cache/source.h"
 
@@ -81,16 +82,71 @@ kcc_status kcc__source_exists(kcc__conn *conn, const kcc_digest *digest, bool *r
 kcc_status kcc__source_write(kcc__conn *conn, const kcc_digest *digest, uint64_t length,
                              const kcc__packed *packed, kcc_error *err) {
   sqlite3_stmt *statement;
-  kcc_status status = kcc__conn_statement(conn, KCC__SQL_PUT_SOURCE, &statement, err);
+  int64_t id = kcc__id_of(digest);
+  /* What another text of the same first bits, or damage, may have left. */
+  kcc_status status = kcc__conn_run_id(conn, KCC__SQL_DELETE_SOURCE, id, NULL, err);
+  if (status == KCC_OK) status = kcc__conn_run_id(conn, KCC__SQL_DELETE_TEXT, id, NULL, err);
+  if (status == KCC_OK) status = kcc__conn_statement(conn, KCC__SQL_PUT_SOURCE, &statement, err);
   if (status != KCC_OK) return status;
-  int rc = sqlite3_bind_int64(statement, 1, kcc__id_of(digest));
+  int rc = sqlite3_bind_int64(statement, 1, id);
   if (rc == SQLITE_OK)
     rc = sqlite3_bind_blob(statement, 2, digest->bytes, KCC_DIGEST_BYTES, SQLITE_STATIC);
   if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 3, (int64_t)length);
   if (rc == SQLITE_OK)
     rc = sqlite3_bind_blob64(statement, 4, packed->bytes, packed->length, SQLITE_STATIC);
   if (rc != SQLITE_OK) return kcc__conn_fail(conn, rc, err);
+  status = kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
+  if (status == KCC_OK) status = kcc__conn_statement(conn, KCC__SQL_PUT_TEXT, &statement, err);
+  if (status != KCC_OK) return status;
+  rc = sqlite3_bind_int64(statement, 1, id);
+  if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 2, kcc__unix_ms());
+  if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 3, (int64_t)packed->length);
+  if (rc != SQLITE_OK) return kcc__conn_fail(conn, rc, err);
   return kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
+}
+
+/* ---- the limit ---------------------------------------------------------------------------------
+ */
+
+/* What all texts take; *ret_known false: nothing sensible stands there. */
+static kcc_status read_total(kcc__conn *conn, bool *ret_known, uint64_t *ret_total,
+                             kcc_error *err) {
+  sqlite3_stmt *statement;
+  kcc_status status = kcc__conn_statement(conn, KCC__SQL_TEXTS_TOTAL, &statement, err);
+  if (status != KCC_OK) return status;
+  int rc = sqlite3_step(statement);
+  int64_t total = rc == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+  sqlite3_reset(statement);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return kcc__conn_fail(conn, rc, err);
+  *ret_known = total >= 0;
+  *ret_total = (uint64_t)total;
+  return KCC_OK;
+}
+
+kcc_status kcc__sources_measure(kcc__conn *conn, kcc_error *err) {
+  static const kcc__sql steps[] = {KCC__SQL_TEXTS_DROP, KCC__SQL_TEXTS_ADD, KCC__SQL_TEXTS_MEASURE,
+                                   KCC__SQL_TEXTS_SUM};
+  kcc_status status = KCC_OK;
+  for (size_t i = 0; status == KCC_OK && i < sizeof(steps) / sizeof(steps[0]); i++) {
+    sqlite3_stmt *statement;
+    status = kcc__conn_statement(conn, steps[i], &statement, err);
+    if (status == KCC_OK) status = kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
+  }
+  return status;
+}
+
+kcc_status kcc__sources_make_room(kcc__conn *conn, uint64_t wanted, uint64_t max, kcc_error *err) {
+  bool known = false;
+  uint64_t total = 0;
+  kcc_status status = read_total(conn, &known, &total, err);
+  if (status != KCC_OK || (known && total + wanted <= max)) return status;
+  /* Before texts go, the numbers that say so are made sure of. */
+  status = kcc__sources_measure(conn, err);
+  if (status == KCC_OK) status = read_total(conn, &known, &total, err);
+  if (status != KCC_OK || (known && total + wanted <= max)) return status;
+  uint64_t kept = max - wanted;
+  kept -= kept < max / 16 ? kept : max / 16;
+  return kcc__conn_run_id(conn, KCC__SQL_TEXTS_EVICT, (int64_t)kept, /* ret_changed= */ NULL, err);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -180,6 +236,7 @@ kcc_status kcc_store_get_source(kcc_store *store, const kcc_digest *source, kcc_
     kcc__source_release(&row);
     return KCC_MISS;
   }
+  kcc__touch_note(store, &reader->touches, kcc__id_of(source));
   memset(ret_entry, 0, sizeof(*ret_entry));
   ret_entry->info.source = row.digest;
   ret_entry->info.source_length = row.length;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.h: source texts, one row per digest.
+ * source.h: source and workload texts, one row per digest.
  */
 #ifndef KILN_CACHE_SOURCE_H
 #define KILN_CACHE_SOURCE_H
@@ -22,6 +22,13 @@ kcc_status kcc__source_exists(kcc__conn *conn, const kcc_digest *digest, bool *r
                               kcc_error *err);
 kcc_status kcc__source_write(kcc__conn *conn, const kcc_digest *digest, uint64_t length,
                              const kcc__packed *packed, kcc_error *err);
+
+/* Inside a transaction: so that `wanted` more bytes of texts are no more than `max` in all, drops
+ * the least recently used, and a sixteenth of `max` besides so that this is not done at each put.
+ */
+kcc_status kcc__sources_make_room(kcc__conn *conn, uint64_t wanted, uint64_t max, kcc_error *err);
+/* Inside a transaction: measures all texts anew. */
+kcc_status kcc__sources_measure(kcc__conn *conn, kcc_error *err);
 
 /* What stands under an id, unpacked and checked. */
 typedef struct kcc__source_row {

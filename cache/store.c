@@ -21,6 +21,9 @@
 #define TOUCH_EVERY_DEFAULT_MS 5000
 #define TOUCH_EVERY_MAX_MS 86400000
 #define TOUCH_MAX_DEFAULT 1024
+#define SOURCES_DEFAULT_BYTES ((uint64_t)1 << 30)
+#define SOURCES_MAX_BYTES ((uint64_t)1 << 48)
+#define SOURCE_DEFAULT_BYTES ((uint64_t)64 << 20)
 
 kcc_status kcc__store_check(const kcc_store *store, kcc_error *err) {
   if (!store) return kcc__fail(err, KCC_EINVAL, 0, "no store");
@@ -50,15 +53,23 @@ static kcc_status take_options(kcc_store *store, const kcc_store_options *given,
     return fail_over(err, "touch_every_ms", options.touch_every_ms, TOUCH_EVERY_MAX_MS);
   if (options.touch_max > KCC_TOUCH_MAX)
     return fail_over(err, "touch_max", options.touch_max, KCC_TOUCH_MAX);
+  if (options.sources_max_bytes > SOURCES_MAX_BYTES)
+    return fail_over(err, "sources_max_bytes", options.sources_max_bytes, SOURCES_MAX_BYTES);
+  if (options.source_max_bytes > KCC_ENTRY_MAX_BYTES)
+    return fail_over(err, "source_max_bytes", options.source_max_bytes, KCC_ENTRY_MAX_BYTES);
   if (!options.entry_max_bytes) options.entry_max_bytes = KCC_ENTRY_MAX_BYTES;
   if (!options.busy_ms) options.busy_ms = BUSY_DEFAULT_MS;
   if (!options.touch_every_ms) options.touch_every_ms = TOUCH_EVERY_DEFAULT_MS;
   if (!options.touch_max) options.touch_max = TOUCH_MAX_DEFAULT;
+  if (!options.sources_max_bytes) options.sources_max_bytes = SOURCES_DEFAULT_BYTES;
+  if (!options.source_max_bytes) options.source_max_bytes = SOURCE_DEFAULT_BYTES;
   store->read_only = options.read_only;
   store->entry_max_bytes = options.entry_max_bytes;
   store->busy_ns = (uint64_t)options.busy_ms * 1000000u;
   store->touch_every_ns = (uint64_t)options.touch_every_ms * 1000000u;
   store->touch_max = options.touch_max;
+  store->sources_max_bytes = options.sources_max_bytes;
+  store->source_max_bytes = options.source_max_bytes;
   return KCC_OK;
 }
 

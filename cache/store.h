@@ -43,6 +43,8 @@ struct kcc_store {
   uint64_t busy_ns;
   uint64_t touch_every_ns;
   uint32_t touch_max;
+  uint64_t sources_max_bytes;
+  uint64_t source_max_bytes;
 
   kcc__lock writer_lock; /* guards writer */
   kcc__conn writer;      /* of a read-only store: a reader that keeps the file open */

@@ -140,19 +140,27 @@ void kcc__touches_take(kcc_store *store, kcc__touches *touches) {
   free(places);
 }
 
+static kcc_status write_touch(kcc__conn *conn, kcc__sql which, const kcc__touch *touch,
+                              bool *ret_changed, kcc_error *err) {
+  sqlite3_stmt *statement;
+  kcc_status status = kcc__conn_statement(conn, which, &statement, err);
+  if (status != KCC_OK) return status;
+  int rc = sqlite3_bind_int64(statement, 1, touch->id);
+  if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 2, touch->used_unix_ms);
+  return rc == SQLITE_OK ? kcc__conn_run(conn, statement, ret_changed, err)
+                         : kcc__conn_fail(conn, rc, err);
+}
+
 static kcc_status write_touches(kcc_store *store, const kcc__touch *touches, size_t count,
                                 kcc_error *err) {
   kcc_status status = kcc__store_begin_write(store, err);
   if (status != KCC_OK) return status;
   kcc__conn *conn = &store->writer;
   for (size_t i = 0; status == KCC_OK && i < count; i++) {
-    sqlite3_stmt *statement;
-    status = kcc__conn_statement(conn, KCC__SQL_TOUCH, &statement, err);
-    if (status != KCC_OK) break;
-    int rc = sqlite3_bind_int64(statement, 1, touches[i].id);
-    if (rc == SQLITE_OK) rc = sqlite3_bind_int64(statement, 2, touches[i].used_unix_ms);
-    status = rc == SQLITE_OK ? kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err)
-                             : kcc__conn_fail(conn, rc, err);
+    bool changed = false;
+    status = write_touch(conn, KCC__SQL_TOUCH, &touches[i], &changed, err);
+    if (status == KCC_OK && !changed) /* then it is a text's, or nothing's any more */
+      status = write_touch(conn, KCC__SQL_TOUCH_TEXT, &touches[i], &changed, err);
   }
   return kcc__store_end_write(store, status, err);
 }

@@ -49,8 +49,8 @@ void kcc__flusher_release(kcc__flusher *flusher);
 bool kcc__touches_init(kcc__touches *touches);
 void kcc__touches_release(kcc__touches *touches);
 
-/* Notes that `id` was used now. Never waits for the database; where memory or places run out the
- * note is dropped, since it only orders a list. */
+/* Notes that the entry, or text, under `id` was used now. Never waits for the database; where
+ * memory or places run out the note is dropped, since it only orders a list. */
 void kcc__touch_note(kcc_store *store, kcc__touches *touches, int64_t id);
 
 /* Moves a reader's touches into the store's batch. */

@@ -57,7 +57,12 @@ static void write_engine(FILE *out, const kiln_engine_info *info) {
   srv_json_text(out, info->build_id);
   fputs(",\"arch\":", out);
   srv_json_text(out, info->arch);
-  fprintf(out, ",\"protocol\":%u}", info->protocol);
+  fputs(",\"fingerprint\":", out);
+  srv_json_text(out, info->fingerprint);
+  fputs(",\"node\":", out);
+  srv_json_text(out, info->node);
+  fprintf(out, ",\"verifiesChecksum\":%s,\"protocol\":%u}",
+          info->verifies_checksum ? "true" : "false", info->protocol);
 }
 
 enum MHD_Result srv_handle_engines(srv_request *request) {

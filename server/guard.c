@@ -192,14 +192,14 @@ static bool port_follows(const char *rest) {
 bool srv_guard_host(const srv_server *server, const char *host) {
   static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
   const srv_options *options = server->options;
-  if (!server->loopback && options->allow_hosts_count == 0) return true;
+  if (!server->loopback && options->allow_hosts.count == 0) return true;
   if (host == NULL) return true; /* HTTP/1.0: no browser speaks it */
   size_t length = host_length(host);
   if (!port_follows(host + length)) return false;
   for (size_t i = 0; server->loopback && i < sizeof(loopback) / sizeof(loopback[0]); i++)
     if (is(host, length, loopback[i])) return true;
-  for (unsigned i = 0; i < options->allow_hosts_count; i++)
-    if (is(host, length, options->allow_hosts[i])) return true;
+  for (unsigned i = 0; i < options->allow_hosts.count; i++)
+    if (is(host, length, options->allow_hosts.items[i])) return true;
   size_t own = host_length(options->listen);
   return length == own && strncasecmp(host, options->listen, own) == 0;
 }

@@ -101,8 +101,15 @@ static bool open_kiln(srv_server *server, const char *store) {
   kiln_options wanted = KILN_OPTIONS_INIT;
   kiln_error error = {0};
   wanted.store_path = store;
-  wanted.forget_sources = !options->keep_sources;
-  wanted.engine_path = options->engine;
+  wanted.forget_sources = options->no_sources;
+  wanted.engine_path = options->engine_program;
+  wanted.engines = options->engines.items;
+  wanted.engines_count = options->engines.count;
+  char *default_dir = NULL;
+  if (options->engines.count > 0) {
+    default_dir = options->engines_dir == NULL ? srv_options_copy_default_engines() : NULL;
+    wanted.engines_dir = default_dir != NULL ? default_dir : options->engines_dir;
+  }
   wanted.workers_max = (unsigned)options->workers;
   wanted.queue_max = (unsigned)options->queue;
   wanted.heap_max_bytes = options->heap_max_bytes;
@@ -110,7 +117,9 @@ static bool open_kiln(srv_server *server, const char *store) {
   wanted.source_max_bytes = options->body_max_bytes;
   wanted.timeout_default_ms = (unsigned)options->timeout_default_ms;
   wanted.timeout_max_ms = (unsigned)options->timeout_max_ms;
-  if (kiln_open(&wanted, &server->kiln, &error) == KILN_OK) return true;
+  kiln_status status = kiln_open(&wanted, &server->kiln, &error);
+  free(default_dir);
+  if (status == KILN_OK) return true;
   fprintf(stderr, "kilnd: %s\n", error.message);
   return false;
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum option_kind { FLAG, TEXT, HOSTS, NUMBER, SIZE } option_kind;
+typedef enum option_kind { FLAG, TEXT, LIST, NUMBER, SIZE } option_kind;
 
 #define KIB 1024ull
 #define MIB (1024ull * KIB)
@@ -29,15 +29,19 @@ static const struct option_row {
      "where to listen (127.0.0.1:8888); port 0 takes a free one"},
     {"port-file", "FILE", TEXT, offsetof(srv_options, port_file), 0, 0, 0,
      "write the port here once requests are taken"},
-    {"allow-host", "NAME", HOSTS, offsetof(srv_options, allow_hosts), 0, 0, 0,
+    {"allow-host", "NAME", LIST, offsetof(srv_options, allow_hosts), 0, 0, 0,
      "answer to this Host too; may be repeated"},
     {"store", "DIR", TEXT, offsetof(srv_options, store), 0, 0, 0,
      "the store ($KILN_STORE, $XDG_CACHE_HOME/kiln, ~/.cache/kiln)"},
     {"no-store", NULL, FLAG, offsetof(srv_options, no_store), 0, 0, 0,
      "keep nothing: every request is a miss"},
-    {"keep-sources", NULL, FLAG, offsetof(srv_options, keep_sources), 0, 0, 0,
-     "store source texts too, so that run may name a key"},
-    {"engine", "PATH", TEXT, offsetof(srv_options, engine), 0, 0, 0,
+    {"no-keep-sources", NULL, FLAG, offsetof(srv_options, no_sources), 0, 0, 0,
+     "do not store source texts: no run by key, no rebake"},
+    {"engine", "ENGINE", LIST, offsetof(srv_options, engines), 0, 0, 0,
+     "an engine to keep ready, as `kiln engines` names it; may be repeated"},
+    {"engines-dir", "DIR", TEXT, offsetof(srv_options, engines_dir), 0, 0, 0,
+     "the registry of engines ($KILN_ENGINES, ~/.local/share/kiln/engines)"},
+    {"engine-program", "PATH", TEXT, offsetof(srv_options, engine_program), 0, 0, 0,
      "the kiln-engine to start (the one beside kilnd)"},
     {"workers", "N", NUMBER, offsetof(srv_options, workers), 0, 0, 1024,
      "jobs at once (0: one per core)"},
@@ -111,13 +115,15 @@ static bool take(srv_options *options, const struct option_row *row, const char 
     case TEXT:
       memcpy(field, &value, sizeof(value));
       return true;
-    case HOSTS:
-      if (options->allow_hosts_count == SRV_ALLOW_HOSTS_MAX) {
-        snprintf(message, message_size, "--%s: more than %d", row->name, SRV_ALLOW_HOSTS_MAX);
+    case LIST: {
+      srv_list *list = (srv_list *)(void *)field;
+      if (list->count == SRV_LIST_MAX) {
+        snprintf(message, message_size, "--%s: more than %d", row->name, SRV_LIST_MAX);
         return false;
       }
-      options->allow_hosts[options->allow_hosts_count++] = value;
+      list->items[list->count++] = value;
       return true;
+    }
     case NUMBER:
     case SIZE:
       if (!parse_number(value, row->kind, &number)) {
@@ -182,10 +188,6 @@ bool srv_options_parse(int argc, char **argv, srv_options *ret_options, char *me
     snprintf(message, message_size, "--store and --no-store: name one");
     return false;
   }
-  if (options.no_store && options.keep_sources) {
-    snprintf(message, message_size, "--keep-sources: needs a store");
-    return false;
-  }
   *ret_options = options;
   return true;
 }
@@ -202,11 +204,12 @@ void srv_options_print_help(FILE *out) {
   }
 }
 
-char *srv_options_copy_default_store(void) {
-  static const struct {
-    const char *variable, *suffix;
-  } places[] = {{"KILN_STORE", ""}, {"XDG_CACHE_HOME", "/kiln"}, {"HOME", "/.cache/kiln"}};
-  for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+typedef struct place {
+  const char *variable, *suffix;
+} place;
+
+static char *copy_place(const place *places, size_t count) {
+  for (size_t i = 0; i < count; i++) {
     const char *value = getenv(places[i].variable);
     if (value == NULL || value[0] == '\0') continue;
     size_t size = strlen(value) + strlen(places[i].suffix) + 1;
@@ -215,4 +218,17 @@ char *srv_options_copy_default_store(void) {
     return path;
   }
   return NULL;
+}
+
+char *srv_options_copy_default_store(void) {
+  static const place places[] = {
+      {"KILN_STORE", ""}, {"XDG_CACHE_HOME", "/kiln"}, {"HOME", "/.cache/kiln"}};
+  return copy_place(places, sizeof(places) / sizeof(places[0]));
+}
+
+char *srv_options_copy_default_engines(void) {
+  static const place places[] = {{"KILN_ENGINES", ""},
+                                 {"XDG_DATA_HOME", "/kiln/engines"},
+                                 {"HOME", "/.local/share/kiln/engines"}};
+  return copy_place(places, sizeof(places) / sizeof(places[0]));
 }

@@ -10,17 +10,24 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define SRV_ALLOW_HOSTS_MAX 32
+/* How often an option may be repeated. */
+#define SRV_LIST_MAX 32
+
+typedef struct srv_list {
+  const char *items[SRV_LIST_MAX];
+  unsigned count;
+} srv_list;
 
 typedef struct srv_options {
   const char *listen; /* HOST:PORT */
   const char *port_file;
   const char *store; /* NULL: the default place */
-  const char *engine;
-  const char *allow_hosts[SRV_ALLOW_HOSTS_MAX];
-  unsigned allow_hosts_count;
+  srv_list engines;
+  const char *engines_dir; /* NULL: the default place */
+  const char *engine_program;
+  srv_list allow_hosts;
   bool no_store;
-  bool keep_sources;
+  bool no_sources;
   bool access_log;
   bool help;
   bool version;
@@ -51,5 +58,9 @@ void srv_options_print_help(FILE *out);
 /* Where the store is by default: $KILN_STORE, $XDG_CACHE_HOME/kiln or ~/.cache/kiln. One to free;
  * NULL where none of these is set or memory ran out. */
 char *srv_options_copy_default_store(void);
+
+/* Where registered engines are by default: $KILN_ENGINES, $XDG_DATA_HOME/kiln/engines or
+ * ~/.local/share/kiln/engines. */
+char *srv_options_copy_default_engines(void);
 
 #endif

@@ -105,9 +105,14 @@ constexpr int kStrictSetSlot = kEmbedderSlot + 3;
 /* The isolate's data slot for our kv8_isolate; the low ones may be a host's. */
 constexpr uint32_t kIsolateSlot = 3;
 
-/* Gives the process a random seed of its own; false where V8 has frozen its flags (from 10.5). */
+/* V8 freezes its flags when it starts, from 10.5 on; but Node tells it not to. */
+#if KV8_V8(10, 5) && !defined(KV8_HOST_NODE)
+#define KV8_FLAGS_FREEZE
+#endif
+
+/* Gives the process a random seed of its own; false where V8 has frozen its flags. */
 inline bool SetRandomSeed(int seed) {
-#if KV8_V8(10, 5)
+#if defined(KV8_FLAGS_FREEZE)
   (void)seed;
   return false;
 #else
@@ -255,9 +260,9 @@ inline void *GetInternalPointer(v8::Local<v8::Object> object, int index) {
 
 /* ---- interceptors --------------------------------------------------------------------------- */
 
-/* Answers of an interceptor: Pass() leaves the access to V8, Took() says that the return value has
- * been set or an exception thrown, TookStore() the same of setters and definers. Up to 12.3 what
- * counted was whether there is a return value. */
+/* Answers of an interceptor: Pass() leaves the access to V8, which first asks for an exception;
+ * Took() says that the return value has been set (12.4 aborts if it has not), TookStore() that a
+ * setter or definer is done. Up to 12.3 what counted was whether there is a return value. */
 #if KV8_V8(12, 4)
 using Intercepted = v8::Intercepted;
 using StoreInfo = v8::PropertyCallbackInfo<void>;
@@ -374,7 +379,9 @@ class TaskRunnerBase : public v8::TaskRunner {
 #endif
 };
 
-class PlatformBase : public v8::Platform {
+/* `Parent` is v8::Platform or derived from it (compat_host.hh). */
+template <class Parent>
+class PlatformBase : public Parent {
  public:
   virtual std::shared_ptr<v8::TaskRunner> Foreground(v8::Isolate *isolate) = 0;
   /* Thread-safe; runs on some thread of the pool. */

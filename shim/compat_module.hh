@@ -154,11 +154,11 @@ inline v8::Local<v8::Data> ElementAt(v8::Local<v8::Context> context,
 }
 
 /* CompileModule() takes no kEagerCompile. While one of these lives, it compiles eagerly all the
- * same: by a flag that 10.2 still lets be changed and reads at each compilation. Restoring it
- * restores the flag hash that cached data carries. Newer V8 freeze their flags. */
+ * same: by a flag that V8 reads at each compilation, where it lets flags be changed. Restoring it
+ * restores the flag hash that cached data carries. */
 class EagerModules {
  public:
-#if KV8_V8(11, 0)
+#if defined(KV8_FLAGS_FREEZE)
   static constexpr bool kSupported = false;
 #else
   static constexpr bool kSupported = true;

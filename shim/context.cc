@@ -323,6 +323,9 @@ void kv8_context::Drop() noexcept {
     UnlinkObject(old);
   }
   old->context.SetWeak(old, OnCollected, v8::WeakCallbackType::kParameter);
+  /* V8 gives up compile jobs at this point, for which 14 wants to be entered. */
+  v8::Isolate::Scope isolate_scope(isolate->v8);
+  v8::HandleScope handle_scope(isolate->v8);
   isolate->v8->ContextDisposedNotification(false);
 }
 

@@ -48,7 +48,7 @@ class Passing {
  public:
   explicit Passing(const Site &site) : catch_(site.isolate) {}
 
-  /* To be asked before the end of the interceptor; true: it is over. */
+  /* To be asked before the end of the interceptor; true: it is over, and passes. */
   bool Threw() {
     if (!catch_.HasCaught()) {
       return false;
@@ -110,7 +110,7 @@ compat::Intercepted Query(v8::Local<v8::Name> name,
       return compat::Took();
     }
     if (passing.Threw()) {
-      return compat::Took();
+      return compat::Pass();
     }
   }
   return compat::Pass();
@@ -133,7 +133,8 @@ compat::Intercepted Describe(v8::Local<v8::Name> name,
       return compat::Took();
     }
   }
-  return passing.Threw() ? compat::Took() : compat::Pass();
+  passing.Threw();
+  return compat::Pass();
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */
@@ -253,12 +254,10 @@ compat::Intercepted Delete(v8::Local<v8::Name> name,
   }
   Passing passing(*site);
   bool deleted = site->object->Delete(site->context, name).FromMaybe(false);
-  if (!passing.Threw()) {
-    if (deleted) {
-      return compat::Pass(); /* on to the real global's */
-    }
-    info.GetReturnValue().Set(false);
+  if (passing.Threw() || deleted) {
+    return compat::Pass(); /* on to the real global's, if it did not throw */
   }
+  info.GetReturnValue().Set(false);
   return compat::Took();
 }
 

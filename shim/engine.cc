@@ -197,7 +197,12 @@ unsigned DefaultThreads() noexcept {
 }
 
 kv8_status Start(Engine &engine, const kv8_engine_options &options, kv8_error *err) {
-  const char *given = options.flags != nullptr ? options.flags : KV8_FLAGS_NODE_18;
+  std::string why;
+  if (!compat::HostStart(&why)) {
+    engine.state = State::kSpoiled;
+    return SetError(err, KV8_EENGINE, "", "%.200s", why.c_str());
+  }
+  const char *given = options.flags != nullptr ? options.flags : KV8_FLAGS_DEFAULT;
   std::vector<std::string> flags = SplitFlags(given);
   for (std::string &flag : flags) {
     flag = NormaliseFlag(flag);

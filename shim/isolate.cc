@@ -4,6 +4,7 @@
  * garbage collection and heap statistics. Limits are set through V8's ResourceConstraints and
  * callbacks, never through flags, which would change the cached data's tag.
  */
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -17,15 +18,15 @@ namespace kv8 {
 
 /* All ArrayBuffers of one isolate together, under a cap. Buffers are freed by V8's background
  * threads too, and a transferred one may outlive its isolate. */
-class ArrayBufferAllocator final : public v8::ArrayBuffer::Allocator {
+class ArrayBufferAllocator final : public compat::AllocatorParent {
  public:
   explicit ArrayBufferAllocator(size_t max_bytes) noexcept : max_(max_bytes) {}
 
   void *Allocate(size_t length) override {
-    return Take(length) ? Give(length, true) : nullptr;
+    return Take(length) ? Give(length, true) : Refuse();
   }
   void *AllocateUninitialized(size_t length) override {
-    return Take(length) ? Give(length, false) : nullptr;
+    return Take(length) ? Give(length, false) : Refuse();
   }
   void Free(void *data, size_t length) override {
     std::free(data);
@@ -34,6 +35,11 @@ class ArrayBufferAllocator final : public v8::ArrayBuffer::Allocator {
 
   void SetMax(size_t max_bytes) noexcept {
     max_.store(max_bytes, std::memory_order_relaxed);
+  }
+
+  /* Whether some buffer has been refused so far. */
+  bool HasRefused() const noexcept {
+    return refused_.load(std::memory_order_relaxed);
   }
 
  private:
@@ -51,8 +57,14 @@ class ArrayBufferAllocator final : public v8::ArrayBuffer::Allocator {
     void *data = zeroed ? std::calloc(length != 0 ? length : 1, 1) : std::malloc(length + 1);
     if (data == nullptr) {
       used_.fetch_sub(length, std::memory_order_relaxed);
+      return Refuse();
     }
     return data;
+  }
+
+  void *Refuse() noexcept {
+    refused_.store(true, std::memory_order_relaxed);
+    return nullptr;
   }
 
   /* V8 keeps typed arrays up to this size on its heap, moves one when a script asks for its buffer,
@@ -61,6 +73,7 @@ class ArrayBufferAllocator final : public v8::ArrayBuffer::Allocator {
 
   std::atomic<size_t> max_;
   std::atomic<size_t> used_{0};
+  std::atomic<bool> refused_{false};
 };
 
 namespace {
@@ -99,6 +112,13 @@ void OnFatal(const char *location, const char *message) {
   ReportFatal(KV8_FATAL_ERROR, location, message);
 }
 
+/* One collection may have moved a whole young generation to the old one, far beyond the limit. */
+size_t Committed(v8::Isolate *isolate) {
+  v8::HeapStatistics heap;
+  isolate->GetHeapStatistics(&heap);
+  return heap.total_heap_size();
+}
+
 /* Raises the limit once only: each further raise would let a dying script thrash through one more
  * full collection (measured: 14 raises, 9.5 s). */
 size_t OnNearHeapLimit(void *data, size_t current, size_t initial) {
@@ -107,12 +127,15 @@ size_t OnNearHeapLimit(void *data, size_t current, size_t initial) {
   if (isolate->heap_old_bytes > current && !isolate->heap_raised) {
     return isolate->heap_old_bytes; /* kv8_isolate_set_heap_max() asked for more */
   }
-  if (isolate->heap_raised) {
+  size_t committed = Committed(isolate->v8);
+  /* 14 calls this, too, when it finds no memory for an ArrayBuffer. */
+  bool is_for_buffer = isolate->allocator->HasRefused() && committed < current;
+  if (isolate->heap_raised || is_for_buffer) {
     return current;
   }
   isolate->heap_raised = true;
   RunHeapExhausted(isolate);
-  return current + isolate->heap_grace_bytes;
+  return std::max(current, committed) + isolate->heap_grace_bytes;
 }
 
 /* Splits a limit for the whole heap the way V8 does when it knows it from the start: what the
@@ -126,11 +149,22 @@ void SetLimits(const kv8_isolate_options &options, v8::ResourceConstraints *cons
   isolate->heap_grace_bytes =
       options.heap_grace_bytes != 0 ? options.heap_grace_bytes : kDefaultGraceBytes;
   isolate->heap_young_bytes = kDefaultYoungBytes;
-  if (options.heap_max_bytes != 0) {
-    constraints->ConfigureDefaultsFromHeapSize(0, options.heap_max_bytes);
-    isolate->heap_old_bytes = constraints->max_old_generation_size_in_bytes();
-    isolate->heap_young_bytes = constraints->max_young_generation_size_in_bytes();
+  if (options.heap_max_bytes == 0) {
+    return;
   }
+  if (!compat::kHostTakesConstraints) {
+    isolate->heap_old_bytes = OldShare(options.heap_max_bytes, isolate->heap_young_bytes);
+    return;
+  }
+  constraints->ConfigureDefaultsFromHeapSize(0, options.heap_max_bytes);
+  isolate->heap_old_bytes = constraints->max_old_generation_size_in_bytes();
+  isolate->heap_young_bytes = constraints->max_young_generation_size_in_bytes();
+}
+
+void LimitOldGeneration(kv8_isolate *isolate) {
+  /* Removing the callback is V8's way to lower the limit; raising it is the callback's work. */
+  isolate->v8->RemoveNearHeapLimitCallback(OnNearHeapLimit, isolate->heap_old_bytes);
+  isolate->v8->AddNearHeapLimitCallback(OnNearHeapLimit, isolate);
 }
 
 bool AllowWasm(v8::Local<v8::Context> context, v8::Local<v8::String>) {
@@ -164,16 +198,22 @@ void Configure(kv8_isolate *isolate) {
   }
 }
 
-kv8_status NewIsolate(const kv8_isolate_options &options, kv8_isolate **ret_isolate) {
+kv8_status NewIsolate(const kv8_isolate_options &options, kv8_isolate **ret_isolate,
+                      kv8_error *err) {
   auto isolate = std::make_unique<kv8_isolate>();
   isolate->allocator = std::make_shared<ArrayBufferAllocator>(options.array_buffer_max_bytes);
   isolate->on_fatal = options.on_fatal;
   isolate->on_fatal_user = options.on_fatal_user;
-  v8::Isolate::CreateParams params;
-  params.array_buffer_allocator_shared = isolate->allocator;
-  SetLimits(options, &params.constraints, isolate.get());
-  isolate->v8 = v8::Isolate::New(params);
+  v8::ResourceConstraints constraints;
+  SetLimits(options, &constraints, isolate.get());
+  isolate->v8 = compat::HostNewIsolate(isolate->allocator, constraints, ThePlatform());
+  if (isolate->v8 == nullptr) {
+    return SetError(err, KV8_EENGINE, "", "V8 makes no isolate");
+  }
   Configure(isolate.get());
+  if (!compat::kHostTakesConstraints && isolate->heap_old_bytes != 0) {
+    LimitOldGeneration(isolate.get());
+  }
   *ret_isolate = isolate.release();
   return KV8_OK;
 }
@@ -221,7 +261,7 @@ kv8_status kv8_isolate_new(const kv8_isolate_options *options, kv8_isolate **ret
     return SetError(err, KV8_ESTATE, "", "the engine is not running");
   }
   try {
-    kv8_status status = NewIsolate(copy, ret_isolate);
+    kv8_status status = NewIsolate(copy, ret_isolate, err);
     if (status == KV8_OK && copy.stack_max_bytes != 0) {
       kv8_isolate_set_stack_max(*ret_isolate, copy.stack_max_bytes);
     }
@@ -270,11 +310,9 @@ kv8_status kv8_isolate_set_heap_max(kv8_isolate *isolate, size_t heap_max_bytes,
   if (isolate->heap_raised) {
     return SetError(err, KV8_ESTATE, "", "the isolate has been near its heap limit");
   }
-  return Enter(isolate, {}, err, [&](Entry &entry) {
-    /* Removing the callback is V8's way to lower the limit; raising it is the callback's work. */
+  return Enter(isolate, {}, err, [&](Entry &) {
     isolate->heap_old_bytes = OldShare(heap_max_bytes, isolate->heap_young_bytes);
-    entry.isolate->RemoveNearHeapLimitCallback(OnNearHeapLimit, isolate->heap_old_bytes);
-    entry.isolate->AddNearHeapLimitCallback(OnNearHeapLimit, isolate);
+    LimitOldGeneration(isolate);
     return KV8_OK;
   });
 }

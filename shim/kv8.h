@@ -121,9 +121,17 @@ KV8_API void kv8_blob_free(kv8_blob *blob);
  * and is accepted by it. */
 #define KV8_FLAGS_NODE_18 "--harmony-import-attributes --harmony-import-assertions"
 
+/* The default. In a build for a node binary (KV8_HOST_NODE) Node sets its own flags, and flags given
+ * here are added to them. */
+#if defined(KV8_HOST_NODE)
+#define KV8_FLAGS_DEFAULT ""
+#else
+#define KV8_FLAGS_DEFAULT KV8_FLAGS_NODE_18
+#endif
+
 typedef struct kv8_engine_options {
   size_t struct_size;
-  const char *flags;  /* V8 flags, space separated; NULL means KV8_FLAGS_NODE_18. A flag V8
+  const char *flags;  /* V8 flags, space separated; NULL means KV8_FLAGS_DEFAULT. A flag V8
                          does not know is KV8_EINVAL, naming it, and final, since V8 may have
                          taken the others. Frozen from then on. */
   unsigned threads;   /* background threads for V8's jobs; 0 means one less than the cores, at least
@@ -145,7 +153,8 @@ KV8_API void kv8_engine_stop(void);
  * anything else of this library: gives this process a random seed of its own (siblings would share
  * Math.random(); a context in which the parent has called it already goes on with the parent's
  * numbers) and allows background threads, which start when V8 first needs one, or now if
- * `threads_now`. KV8_EUNSUPPORTED where V8 freezes its flags (from V8 10.5 on). The forking process
+ * `threads_now`. KV8_EUNSUPPORTED where V8 freezes its flags (from V8 10.5 on, but not in a node
+ * binary). The forking process
  * must also keep V8 from marking its heap MADV_DONTFORK: define `madvise` in the executable so that
  * it ignores that one advice (kiln-engine does). */
 KV8_API kv8_status kv8_engine_after_fork(bool threads_now, kv8_error *err);

@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 
+#include "shim/compat_host.hh"
 #include "shim/internal.hh"
 
 namespace kv8 {
@@ -57,7 +58,7 @@ class ForegroundRunner final : public compat::TaskRunnerBase {
   bool running_ = false; /* the isolate's thread only */
 };
 
-class Platform final : public compat::PlatformBase {
+class Platform final : public compat::PlatformBase<compat::PlatformParent> {
  public:
   Platform(unsigned threads, bool defer);
 

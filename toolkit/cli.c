@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const kiln__cli_command *const commands[] = {&kiln__cli_precompile, &kiln__cli_run,
-                                                    &kiln__cli_measure, &kiln__cli_cache,
-                                                    &kiln__cli_engines};
+static const kiln__cli_command *const commands[] = {
+    &kiln__cli_precompile, &kiln__cli_verify_manifest, &kiln__cli_rebake,  &kiln__cli_run,
+    &kiln__cli_measure,    &kiln__cli_cache,           &kiln__cli_engines,
+};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(FILE *stream) {
@@ -22,7 +23,7 @@ static void print_help(FILE *stream) {
       "Commands:\n",
       stream);
   for (size_t i = 0; i < COMMANDS; i++) {
-    fprintf(stream, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(stream, "  %-16s %s\n", commands[i]->name, commands[i]->summary);
   }
   fputs(
       "\n"

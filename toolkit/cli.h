@@ -33,6 +33,8 @@ typedef struct kiln__cli_command {
 } kiln__cli_command;
 
 extern const kiln__cli_command kiln__cli_precompile;
+extern const kiln__cli_command kiln__cli_verify_manifest;
+extern const kiln__cli_command kiln__cli_rebake;
 extern const kiln__cli_command kiln__cli_run;
 extern const kiln__cli_command kiln__cli_measure;
 extern const kiln__cli_command kiln__cli_cache;
@@ -75,9 +77,20 @@ int kiln__cli_print_json(const kiln__cli_command *self, json_t *value);
 /* Flushes stdout: a report that could not be written is a failure. */
 int kiln__cli_finish(const kiln__cli_command *self, int status);
 
+/* Where the registry of engines is: the option if given, else $KILN_ENGINES, else kiln/engines in
+ * $XDG_DATA_HOME, else in ~/.local/share. */
+kiln_status kiln__cli_engines_dir(const char *option, char *ret_path, size_t size, kiln_error *err);
+
 /* Opens a kiln for files that whoever typed the command trusts, so with wide limits. */
-kiln_status kiln__cli_open(const char *store_path, unsigned jobs, bool keep_sources,
-                           kiln **ret_kiln, kiln_error *err);
+typedef struct kiln__cli_opening {
+  const char *store_path;     /* NULL: none */
+  const char *engines_option; /* --engines-dir */
+  const char *const *specs;   /* of engines, the first is the default; NULL: libv8's alone */
+  size_t specs_count;
+  unsigned jobs;
+  bool forget_sources;
+} kiln__cli_opening;
+kiln_status kiln__cli_open(const kiln__cli_opening *opening, kiln **ret_kiln, kiln_error *err);
 
 /* Reads a file into bytes. KILN_ETOOBIG, KILN_EINVAL with the reason. */
 kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error *err);
@@ -92,6 +105,7 @@ typedef enum kiln__cli_kind {
   KILN__CLI_FUNCTION,
   KILN__CLI_COMMONJS, /* a function with the parameters that Node's loader gives it */
   KILN__CLI_AUTO,
+  KILN__CLI_WRAPPER, /* a script that is such a function: see kiln__cli_wrap() */
 } kiln__cli_kind;
 bool kiln__cli_kind_parse(const char *name, kiln__cli_kind *ret_kind);
 const char *kiln__cli_kind_name(kiln__cli_kind kind);
@@ -104,6 +118,16 @@ extern const char *const kiln__cli_commonjs_params[KILN__CLI_COMMONJS_PARAMS];
  * package.json. KILN__CLI_AUTO: nothing says so; it is a script if it compiles as one. */
 kiln__cli_kind kiln__cli_kind_of(const char *path);
 
+/* What Node's loader wrapped a CommonJS file in, and still does for who asks; of such a script
+ * createCachedData() can be called after it ran, which no function of vm.compileFunction() has. */
+#define KILN__CLI_WRAPPER_HEAD "(function (exports, require, module, __filename, __dirname) {\n"
+#define KILN__CLI_WRAPPER_LINE_OFFSET (-1)
+#define KILN__CLI_WRAPPER_TAIL "\n})"
+/* Makes the text of a wrapper: a "#!" at the start becomes "//", or it would not compile in there.
+ * The head is a line of its own, above the source's first, so that errors there show the source
+ * only. NULL on out of memory. */
+kiln_bytes *kiln__cli_wrap(kiln_bytes *source);
+
 /* What to try after a script that nothing but its syntax can tell about did not compile with this
  * message: KILN__CLI_COMMONJS for a `return` outside functions, KILN__CLI_MODULE for import, export
  * and await, else KILN__CLI_AUTO: nothing. */
@@ -113,7 +137,7 @@ kiln__cli_kind kiln__cli_kind_after(const char *syntax_error);
 
 typedef struct kiln__cli_file {
   char *path;
-  size_t relative; /* where in `path` the part begins that --out keeps */
+  char *absolute; /* without symbolic links; NULL: it has no name, being a pipe */
   uint64_t size;
 } kiln__cli_file;
 
@@ -121,11 +145,26 @@ typedef struct kiln__cli_files {
   kiln__cli_file *files;
   size_t count;
   size_t capacity;
+  char *root; /* the deepest folder that all folders and files given lie in; NULL: none given */
 } kiln__cli_files;
 
 /* Adds a file, or all .js, .cjs and .mjs files of a folder, by name. Symbolic links inside a folder
  * are not followed. False after a complaint; what could be read has been added. */
 bool kiln__cli_files_add(const kiln__cli_command *self, kiln__cli_files *files, const char *path);
 void kiln__cli_files_release(kiln__cli_files *files);
+/* Leaves each file out that is there already under another path. False: out of memory. */
+bool kiln__cli_files_unique(kiln__cli_files *files);
+
+/* ---- progress ------------------------------------------------------------------------ */
+
+/* A bar on a terminal's standard error. */
+typedef struct kiln__cli_bar {
+  bool shown; /* whether there is to be one */
+  uint64_t drawn_ns;
+} kiln__cli_bar;
+/* Draws it, not more often than the eye can see. */
+void kiln__cli_bar_draw(kiln__cli_bar *bar, size_t finished, size_t count, size_t failed);
+/* Takes it away. */
+void kiln__cli_bar_clear(const kiln__cli_bar *bar);
 
 #endif

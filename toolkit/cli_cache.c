@@ -13,21 +13,24 @@
 #include "toolkit/cli.h"
 
 static const char help[] =
-    "Usage: kiln cache stats  [OPTIONS]\n"
-    "       kiln cache ls     [OPTIONS]\n"
-    "       kiln cache get    [OPTIONS] KEY\n"
-    "       kiln cache rm     [OPTIONS] KEY...\n"
-    "       kiln cache verify [OPTIONS]\n"
+    "Usage: kiln cache stats      [OPTIONS]\n"
+    "       kiln cache ls         [OPTIONS]\n"
+    "       kiln cache get        [OPTIONS] KEY\n"
+    "       kiln cache rm         [OPTIONS] KEY...\n"
+    "       kiln cache verify     [OPTIONS]\n"
+    "       kiln cache quarantine [OPTIONS]\n"
     "\n"
     "stats prints how much is in the store, ls its entries with the last used first. get writes\n"
     "an entry's bytes, rm removes entries. verify reads and checks every entry and the database;\n"
-    "damaged entries go to quarantine, and the exit status is then 1.\n"
+    "damaged entries go to quarantine, and the exit status is then 1. quarantine lists what is\n"
+    "there, the newest first: when it was moved there, what it is, its key, its bytes, why, and\n"
+    "its name. Nothing of it is ever used again.\n"
     "\n"
     "Options:\n"
     "  --store DIR    the store\n"
     "  -o FILE        get: write to FILE instead of standard output\n"
     "  --output FILE  the same\n"
-    "  --json         stats, ls, verify: print JSON\n"
+    "  --json         stats, ls, verify, quarantine: print JSON\n"
     "  --help         print this\n"
     "  --version      print the version\n";
 
@@ -54,22 +57,34 @@ static int cache_stats(const cache_args *args) {
   if (kcc_store_stats(args->store, &stats, &error) != KCC_OK) return complain_store(args, &error);
   if (args->json) {
     return kiln__cli_print_json(
-        args->self,
-        json_pack("{s:I, s:I, s:I}", "entries", (json_int_t)stats.entries, "blobBytes",
-                  (json_int_t)stats.blob_bytes, "quarantined", (json_int_t)stats.quarantined));
+        args->self, json_pack("{s:I, s:I, s:I, s:I, s:I}", "entries", (json_int_t)stats.entries,
+                              "blobBytes", (json_int_t)stats.blob_bytes, "quarantined",
+                              (json_int_t)stats.quarantined, "sources", (json_int_t)stats.sources,
+                              "sourceBytes", (json_int_t)stats.source_bytes));
   }
-  printf("entries      %" PRIu64 "\nblob bytes   %" PRIu64 "\nquarantined  %" PRIu64 "\n",
-         stats.entries, stats.blob_bytes, stats.quarantined);
+  printf("entries      %" PRIu64 "\nblob bytes   %" PRIu64 "\nquarantined  %" PRIu64
+         "\nsources      %" PRIu64 "\nsource bytes %" PRIu64 "\n",
+         stats.entries, stats.blob_bytes, stats.quarantined, stats.sources, stats.source_bytes);
   return kiln__cli_finish(args->self, KILN__CLI_OK);
 }
 
-/* ---- ls ------------------------------------------------------------------------------ */
+/* ---- ls, quarantine ------------------------------------------------------------------ */
 
 typedef struct listing {
   bool json;
   bool failed;
   json_t *entries;
 } listing;
+
+/* A name is whatever somebody called his file, or what damage made of it: nothing a terminal would
+ * obey. */
+static void print_name(const char *name) {
+  for (; *name != '\0'; name++) {
+    unsigned char c = (unsigned char)*name;
+    (void)putchar(c < 0x20 || c == 0x7f ? '?' : c);
+  }
+  (void)putchar('\n');
+}
 
 static void format_time(int64_t unix_ms, char ret_text[32]) {
   struct tm parts;
@@ -80,17 +95,26 @@ static void format_time(int64_t unix_ms, char ret_text[32]) {
   }
 }
 
+static bool is_zero(const kcc_digest *digest) {
+  static const kcc_digest none;
+  return memcmp(digest, &none, sizeof(none)) == 0;
+}
+
 static json_t *entry_json(const kcc_entry_info *info) {
-  char key[KCC_HEX_BYTES], source[KCC_HEX_BYTES];
+  char key[KCC_HEX_BYTES], source[KCC_HEX_BYTES], fingerprint[KCC_HEX_BYTES];
   kcc_digest_format(&info->key, key);
   kcc_digest_format(&info->source, source);
-  return json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:I, s:I, s:I, s:I}", "key", key, "engine",
-                   info->engine, "v8Version", info->v8_version, "kind", kcc_kind_name(info->kind),
-                   "mode", kcc_mode_name(info->mode), "filename",
-                   kiln__cli_json_text(info->filename), "sourceSha256", source, "sourceBytes",
-                   (json_int_t)info->source_length, "blobBytes", (json_int_t)info->blob_length,
-                   "createdMs", (json_int_t)info->created_unix_ms, "usedMs",
-                   (json_int_t)info->used_unix_ms);
+  kcc_digest_format(&info->fingerprint_id, fingerprint);
+  if (is_zero(&info->fingerprint_id)) fingerprint[0] = '\0'; /* of an older store: not kept */
+  return json_pack(
+      "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:s, s:I, s:b, s:I, s:I, s:I}", "key",
+      key, "engine", info->engine, "v8Version", info->v8_version, "buildId", info->build_id,
+      "fingerprint", fingerprint, "kind", kcc_kind_name(info->kind), "mode",
+      kcc_mode_name(info->mode), "filename", kiln__cli_json_text(info->filename), "lineOffset",
+      (int)info->line_offset, "columnOffset", (int)info->column_offset, "sourceSha256", source,
+      "sourceBytes", (json_int_t)info->source_length, "sourceKept", (int)info->has_source,
+      "blobBytes", (json_int_t)info->blob_length, "createdMs", (json_int_t)info->created_unix_ms,
+      "usedMs", (json_int_t)info->used_unix_ms);
 }
 
 static bool list_entry(void *user, const kcc_entry_info *info) {
@@ -102,26 +126,61 @@ static bool list_entry(void *user, const kcc_entry_info *info) {
   char key[KCC_HEX_BYTES], used[32];
   kcc_digest_format(&info->key, key);
   format_time(info->used_unix_ms, used);
-  printf("%s  %-8s  %-8s  %-8s  %9" PRIu64 "  %9" PRIu64 "  %s  %s\n", key, info->engine,
+  printf("%s  %-12s  %-8s  %-8s  %9" PRIu64 "%s  %9" PRIu64 "  %s  ", key, info->engine,
          kcc_kind_name(info->kind), kcc_mode_name(info->mode), info->source_length,
-         info->blob_length, used, info->filename);
+         info->has_source ? "+" : " ", info->blob_length, used);
+  print_name(info->filename);
   return true;
+}
+
+static int finish_list(const cache_args *args, listing *list, kcc_status status,
+                       const kcc_error *error) {
+  if (status != KCC_OK) {
+    json_decref(list->entries);
+    return complain_store(args, error);
+  }
+  if (!args->json) return kiln__cli_finish(args->self, KILN__CLI_OK);
+  if (list->failed) {
+    json_decref(list->entries);
+    list->entries = NULL;
+  }
+  return kiln__cli_print_json(args->self, list->entries);
 }
 
 static int cache_ls(const cache_args *args) {
   listing list = {.json = args->json};
   kcc_error error;
   if (args->json) list.entries = json_array();
-  if (kcc_store_list(args->store, list_entry, &list, &error) != KCC_OK) {
-    json_decref(list.entries);
-    return complain_store(args, &error);
+  kcc_status status = kcc_store_list(args->store, list_entry, &list, &error);
+  return finish_list(args, &list, status, &error);
+}
+
+static bool list_quarantined(void *user, const kcc_quarantined *item) {
+  listing *list = user;
+  char key[KCC_HEX_BYTES] = "-", moved[32];
+  bool known = !is_zero(&item->key);
+  if (known) kcc_digest_format(&item->key, key);
+  if (list->json) {
+    json_t *json =
+        json_pack("{s:I, s:I, s:o, s:s*, s:o, s:o, s:I}", "id", (json_int_t)item->id, "movedMs",
+                  (json_int_t)item->moved_unix_ms, "what", kiln__cli_json_text(item->what), "key",
+                  known ? key : NULL, "reason", kiln__cli_json_text(item->reason), "name",
+                  kiln__cli_json_text(item->name), "bytes", (json_int_t)item->bytes);
+    list->failed = json_array_append_new(list->entries, json) != 0;
+    return !list->failed;
   }
-  if (!args->json) return kiln__cli_finish(args->self, KILN__CLI_OK);
-  if (list.failed) {
-    json_decref(list.entries);
-    list.entries = NULL;
-  }
-  return kiln__cli_print_json(args->self, list.entries);
+  format_time(item->moved_unix_ms, moved);
+  printf("%s  %-11s  %-64s  %9" PRIu64 "  %s  ", moved, item->what, key, item->bytes, item->reason);
+  print_name(item->name[0] != '\0' ? item->name : "-");
+  return true;
+}
+
+static int cache_quarantine(const cache_args *args) {
+  listing list = {.json = args->json};
+  kcc_error error;
+  if (args->json) list.entries = json_array();
+  kcc_status status = kcc_store_list_quarantine(args->store, list_quarantined, &list, &error);
+  return finish_list(args, &list, status, &error);
 }
 
 /* ---- get, rm ------------------------------------------------------------------------- */
@@ -185,16 +244,24 @@ static int cache_rm(const cache_args *args) {
 /* ---- verify -------------------------------------------------------------------------- */
 
 static bool note_damaged(void *user, const kcc_entry_info *info) {
-  static const kcc_digest none;
   const cache_args *args = user;
-  bool is_source = memcmp(&info->key, &none, sizeof(none)) == 0;
+  const kcc_digest *digest = &info->key;
+  const char *what = "key";
   char hex[KCC_HEX_BYTES];
-  if (is_source && memcmp(&info->source, &none, sizeof(none)) == 0) {
+  if (is_zero(digest)) {
+    what = "source";
+    digest = &info->source;
+  }
+  if (is_zero(digest)) {
+    what = "fingerprint";
+    digest = &info->fingerprint_id;
+  }
+  if (is_zero(digest)) {
     kiln__cli_complain(args->self, "an entry whose key cannot be read: damaged");
     return true;
   }
-  kcc_digest_format(is_source ? &info->source : &info->key, hex);
-  kiln__cli_complain(args->self, "%s '%s': damaged", is_source ? "source" : "key", hex);
+  kcc_digest_format(digest, hex);
+  kiln__cli_complain(args->self, "%s '%s': damaged", what, hex);
   return true;
 }
 
@@ -242,6 +309,7 @@ static const action actions[] = {
     {"get", 1, 1, .reads_only = true, .has_output = true, .run = cache_get},
     {"rm", 1, INT_MAX, .run = cache_rm},
     {"verify", 0, 0, .has_json = true, .run = cache_verify},
+    {"quarantine", 0, 0, .reads_only = true, .has_json = true, .run = cache_quarantine},
 };
 
 static const action *find_action(const char *name) {
@@ -262,9 +330,12 @@ static int perform(cache_args *args, const action *what, const char *store_optio
     kiln__cli_complain(args->self, "store '%s': %s", path, strerror(errno));
     return KILN__CLI_FAILED;
   }
-  if (kcc_store_open(path, &options, &args->store, &error) != KCC_OK) {
-    return complain_store(args, &error);
+  kcc_status opened = kcc_store_open(path, &options, &args->store, &error);
+  if (opened == KCC_EREADONLY && options.read_only) { /* of an older version: bring it up to date */
+    options.read_only = false;
+    opened = kcc_store_open(path, &options, &args->store, &error);
   }
+  if (opened != KCC_OK) return complain_store(args, &error);
   args->store_path = path;
   int status = what->run(args);
   kcc_store_close(args->store);
@@ -288,7 +359,8 @@ static int exec(const kiln__cli_command *self, int argc, char **argv) {
     if (option == 'o') args.output = optarg;
     if (option == JSON) args.json = true;
   }
-  if (optind == argc) return kiln__cli_misuse(self, "which of stats, ls, get, rm, verify?");
+  if (optind == argc)
+    return kiln__cli_misuse(self, "which of stats, ls, get, rm, verify, quarantine?");
   const action *what = find_action(argv[optind]);
   if (what == NULL) return kiln__cli_misuse(self, "'%.80s': unknown", argv[optind]);
   args.keys = argv + optind + 1;

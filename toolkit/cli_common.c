@@ -138,12 +138,41 @@ int kiln__cli_print_json(const kiln__cli_command *self, json_t *value) {
   return kiln__cli_finish(self, KILN__CLI_OK);
 }
 
-kiln_status kiln__cli_open(const char *store_path, unsigned jobs, bool keep_sources,
-                           kiln **ret_kiln, kiln_error *err) {
+kiln_status kiln__cli_engines_dir(const char *option, char *ret_path, size_t size,
+                                  kiln_error *err) {
+  const char *given = option != NULL ? option : getenv("KILN_ENGINES");
+  const char *data = getenv("XDG_DATA_HOME");
+  const char *home = getenv("HOME");
+  int length = -1;
+  if (given != NULL && *given != '\0') {
+    length = snprintf(ret_path, size, "%s", given);
+  } else if (data != NULL && *data == '/') {
+    length = snprintf(ret_path, size, "%s/kiln/engines", data);
+  } else if (home != NULL && *home == '/') {
+    length = snprintf(ret_path, size, "%s/.local/share/kiln/engines", home);
+  }
+  if (length > 0 && (size_t)length < size) return KILN_OK;
+  if (length > 0) {
+    return kiln__fail(err, KILN_ETOOBIG, NULL, "the engines' folder: its path is over %zu bytes",
+                      size - 1);
+  }
+  return kiln__fail(err, KILN_EINVAL, NULL,
+                    "no place for engines: give --engines-dir or set KILN_ENGINES");
+}
+
+kiln_status kiln__cli_open(const kiln__cli_opening *opening, kiln **ret_kiln, kiln_error *err) {
+  char dir[KILN_NODE_PATH_MAX];
   kiln_options options = KILN_OPTIONS_INIT;
-  options.store_path = store_path;
-  options.workers_max = jobs;
-  options.forget_sources = !keep_sources;
+  if (opening->specs_count > 0) {
+    kiln_status status = kiln__cli_engines_dir(opening->engines_option, dir, sizeof(dir), err);
+    if (status != KILN_OK) return status;
+    options.engines_dir = dir;
+  }
+  options.store_path = opening->store_path;
+  options.engines = opening->specs;
+  options.engines_count = opening->specs_count;
+  options.workers_max = opening->jobs;
+  options.forget_sources = opening->forget_sources;
   options.heap_max_bytes = 1024 * MIB;
   options.memory_max_bytes = 3072 * MIB;
   options.source_max_bytes = KILN__CLI_SOURCE_MAX;
@@ -233,8 +262,8 @@ kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error 
 }
 
 json_t *kiln__cli_engine_json(const kiln_engine_info *info) {
-  return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:i}", "name", info->name, "v8Version",
+  return json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:i, s:s, s:s}", "name", info->name, "v8Version",
                    info->v8_version, "cachedDataTag", (json_int_t)info->cached_data_tag, "flags",
                    info->flags, "buildId", info->build_id, "arch", info->arch, "protocol",
-                   (int)info->protocol);
+                   (int)info->protocol, "fingerprint", info->fingerprint, "node", info->node);
 }

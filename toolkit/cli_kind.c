@@ -15,11 +15,10 @@
 const char *const kiln__cli_commonjs_params[KILN__CLI_COMMONJS_PARAMS] = {
     "exports", "require", "module", "__filename", "__dirname"};
 
-static const char *const names[] = {[KILN__CLI_SCRIPT] = "script",
-                                    [KILN__CLI_MODULE] = "module",
-                                    [KILN__CLI_FUNCTION] = "function",
-                                    [KILN__CLI_COMMONJS] = "commonjs",
-                                    [KILN__CLI_AUTO] = "auto"};
+static const char *const names[] = {
+    [KILN__CLI_SCRIPT] = "script",     [KILN__CLI_MODULE] = "module",
+    [KILN__CLI_FUNCTION] = "function", [KILN__CLI_COMMONJS] = "commonjs",
+    [KILN__CLI_WRAPPER] = "wrapper",   [KILN__CLI_AUTO] = "auto"};
 
 bool kiln__cli_kind_parse(const char *name, kiln__cli_kind *ret_kind) {
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -80,4 +79,24 @@ kiln__cli_kind kiln__cli_kind_after(const char *syntax_error) {
     if (strstr(syntax_error, of_modules[i]) != NULL) return KILN__CLI_MODULE;
   }
   return KILN__CLI_AUTO;
+}
+
+kiln_bytes *kiln__cli_wrap(kiln_bytes *source) {
+  static const char head[] = KILN__CLI_WRAPPER_HEAD, tail[] = KILN__CLI_WRAPPER_TAIL;
+  kiln_span text = kiln_bytes_get(source);
+  size_t length = sizeof(head) - 1 + text.length + sizeof(tail) - 1;
+  kiln_bytes_writer *writer = kiln_bytes_writer_new(length, length);
+  if (writer == NULL) return NULL;
+  bool good = kiln_bytes_writer_append(writer, head, sizeof(head) - 1) == KILN_OK;
+  if (good && text.length >= 2 && memcmp(text.data, "#!", 2) == 0) {
+    good = kiln_bytes_writer_append(writer, "//", 2) == KILN_OK;
+    text = (kiln_span){text.data + 2, text.length - 2};
+  }
+  if (good && text.length > 0) {
+    good = kiln_bytes_writer_append(writer, text.data, text.length) == KILN_OK;
+  }
+  if (good) good = kiln_bytes_writer_append(writer, tail, sizeof(tail) - 1) == KILN_OK;
+  if (good) return kiln_bytes_writer_finish(writer);
+  kiln_bytes_writer_free(writer);
+  return NULL;
 }

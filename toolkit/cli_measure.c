@@ -22,6 +22,8 @@ static const char help[] =
     "  --execution WHEN  eager (default): collect garbage now; default: wait for V8 to do so,\n"
     "                    which can take 10 seconds and more\n"
     "  --timeout MS      for all of it; default: 60000\n"
+    "  --engine ENGINE   whose memory: an engine as `kiln engines` names it\n"
+    "  --engines-dir DIR the registry of engines\n"
     "  --json            print JSON in Node's shape\n"
     "  --help            print this\n"
     "  --version         print the version\n";
@@ -32,6 +34,8 @@ typedef struct measurement {
   bool waits;
   bool json;
   unsigned timeout_ms;
+  const char *engine;
+  const char *engines_option;
   char **paths;
   size_t paths_count;
   /* the answer, guarded by the mutex */
@@ -135,6 +139,10 @@ static int submit_and_wait(measurement *m, kiln *k, kiln_named_source *scripts,
 }
 
 static int measure(measurement *m) {
+  kiln__cli_opening opening = {.jobs = 1,
+                               .engines_option = m->engines_option,
+                               .specs = &m->engine,
+                               .specs_count = m->engine != NULL ? 1 : 0};
   kiln *k;
   kiln_error error;
   kiln_named_source *scripts = calloc(m->paths_count, sizeof(*scripts));
@@ -142,8 +150,7 @@ static int measure(measurement *m) {
   int status = KILN__CLI_FAILED;
   if (scripts == NULL || contexts == NULL) {
     kiln__cli_complain(m->self, "out of memory");
-  } else if (kiln__cli_open(/* store_path= */ NULL, /* jobs= */ 1, /* keep_sources= */ false, &k,
-                            &error) != KILN_OK) {
+  } else if (kiln__cli_open(&opening, &k, &error) != KILN_OK) {
     kiln__cli_complain(m->self, "%s", error.message);
   } else {
     status = submit_and_wait(m, k, scripts, contexts);
@@ -158,7 +165,7 @@ static int measure(measurement *m) {
 }
 
 /* Takes one option; -1: go on, else the exit status. */
-enum { MODE = 1, EXECUTION, TIMEOUT, JSON };
+enum { MODE = 1, EXECUTION, TIMEOUT, ENGINE, ENGINES_DIR, JSON };
 static int take_option(measurement *m, int option, char **argv) {
   unsigned long number;
   switch (option) {
@@ -177,6 +184,12 @@ static int take_option(measurement *m, int option, char **argv) {
       }
       m->timeout_ms = (unsigned)number;
       return -1;
+    case ENGINE:
+      m->engine = optarg;
+      return -1;
+    case ENGINES_DIR:
+      m->engines_option = optarg;
+      return -1;
     case JSON:
       m->json = true;
       return -1;
@@ -189,6 +202,8 @@ static int exec(const kiln__cli_command *self, int argc, char **argv) {
   static const struct option options[] = {{"mode", required_argument, NULL, MODE},
                                           {"execution", required_argument, NULL, EXECUTION},
                                           {"timeout", required_argument, NULL, TIMEOUT},
+                                          {"engine", required_argument, NULL, ENGINE},
+                                          {"engines-dir", required_argument, NULL, ENGINES_DIR},
                                           {"json", no_argument, NULL, JSON},
                                           KILN__CLI_COMMON_OPTIONS,
                                           {NULL, 0, NULL, 0}};

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cli_precompile.c: `kiln precompile`: bakes files ahead of time.
- *
- * The big ones first, so that no worker is left with the biggest at the end. The main thread reads
- * and hashes the next files while workers compile; no more files are in memory than keep the
- * workers busy. While the engine starts, the command looks for the files.
+ * cli_precompile.c: `kiln precompile`: bakes files ahead of time. Its command line, and what is
+ * done in which order: while the engines start, the command looks for the files.
  */
 #include "toolkit/cli_precompile.h"
 
@@ -17,236 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "toolkit/engines.h"
 #include "toolkit/service.h"
 
 #define JOBS_MAX 256
-
-uint64_t kiln__cli_now_ns(void) {
-  struct timespec now;
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-void kiln__item_fail(kiln__item *item, const char *code, const char *format, ...) {
-  if (item->failure == NULL) item->failure = calloc(1, sizeof(*item->failure));
-  if (item->failure == NULL) {
-    /* Nothing can be told any more. */
-    kiln__cli_complain(item->baking->self, "out of memory");
-    exit(KILN__CLI_FAILED);
-  }
-  (void)snprintf(item->failure->code, sizeof(item->failure->code), "%s", code);
-  va_list args;
-  va_start(args, format);
-  (void)vsnprintf(item->failure->message, sizeof(item->failure->message), format, args);
-  va_end(args);
-}
-
-/* On any thread, also in kiln_submit() on the main one. */
-static void item_done(void *user, const kiln_response *response) {
-  kiln__item *item = user;
-  kiln__baking *baking = item->baking;
-  item->cache = response->cache;
-  memcpy(item->key, response->key, sizeof(item->key));
-  item->times = response->times;
-  item->source_length = response->source_length;
-  item->blob_length = response->blob_length;
-  if (response->status != KILN_OK) {
-    kiln__item_fail(item, response->error.code, "%s", response->error.message);
-  } else if (response->outcome != KILN_OUTCOME_OK) {
-    const char *code = response->code != NULL && *response->code != '\0'
-                           ? response->code
-                           : kiln_outcome_word(response->outcome);
-    kiln__item_fail(
-        item, code, "%s",
-        response->message != NULL ? response->message : kiln_outcome_word(response->outcome));
-    item->failure->line = response->line;
-    item->failure->column = response->column;
-    (void)snprintf(item->failure->name, sizeof(item->failure->name), "%s",
-                   response->name != NULL ? response->name : "");
-  } else {
-    if (response->blob != NULL) item->blob = kiln_bytes_ref(response->blob);
-    if (response->cache == KILN_CACHE_BYPASS && response->error.message[0] != '\0') {
-      item->store_message = strdup(response->error.message);
-    }
-  }
-  (void)pthread_mutex_lock(&baking->mutex);
-  item->next = baking->done;
-  baking->done = item;
-  (void)pthread_cond_signal(&baking->wake);
-  (void)pthread_mutex_unlock(&baking->mutex);
-}
-
-/* Files read before the engine is ready, and how much of them. */
-#define AHEAD_FILES_MAX 64
-#define AHEAD_BYTES_MAX ((size_t)64 << 20)
-
-/* While an engine starts there is a core with nothing to do: reads and digests the files whose turn
- * comes first. What cannot be read is reported when it is its turn. */
-static void read_ahead(const kiln__baking *baking, kiln__item **order) {
-  size_t bytes = 0;
-  kcc_digest digest;
-  for (size_t i = 0; i < baking->files.count && i < AHEAD_FILES_MAX; i++) {
-    if (kiln__cli_read(order[i]->file->path, &order[i]->source, /* err= */ NULL) != KILN_OK) {
-      continue;
-    }
-    (void)kiln__source_digest(order[i]->source, &digest, /* err= */ NULL);
-    bytes += kiln_bytes_get(order[i]->source).length;
-    if (bytes > AHEAD_BYTES_MAX || atomic_load(&baking->opened)) return;
-  }
-}
-
-static bool digest_source(kiln__item *item, kiln_bytes *source) {
-  kcc_digest digest;
-  if (kiln__source_digest(source, &digest, /* err= */ NULL) != KCC_OK) {
-    kiln__item_fail(item, "ERR_NO_MEMORY", "out of memory");
-    return false;
-  }
-  kcc_digest_format(&digest, item->source_sha256);
-  return true;
-}
-
-/* Hands an item to the kiln; false: it has failed already. */
-static bool submit(kiln__item *item) {
-  const kiln__baking *baking = item->baking;
-  kiln_error error;
-  kiln_bytes *source = item->source;
-  item->source = NULL;
-  if (item->filename == NULL) item->filename = realpath(item->file->path, /* resolved= */ NULL);
-  /* A pipe has no other name than the one given. */
-  if (item->filename == NULL) item->filename = strdup(item->file->path);
-  if (item->filename == NULL) {
-    kiln__item_fail(item, "ERR_READ", "%s", strerror(errno));
-    kiln_bytes_unref(source);
-    return false;
-  }
-  if (source == NULL && kiln__cli_read(item->file->path, &source, &error) != KILN_OK) {
-    kiln__item_fail(item, "ERR_READ", "%s", error.message);
-    return false;
-  }
-  item->source_length = kiln_bytes_get(source).length;
-  kiln_span commonjs[KILN__CLI_COMMONJS_PARAMS];
-  for (size_t i = 0; i < KILN__CLI_COMMONJS_PARAMS; i++) {
-    commonjs[i] = kiln_span_from(kiln__cli_commonjs_params[i]);
-  }
-  kiln_request request = {.op = baking->out != NULL ? KILN_CREATE_CACHED_DATA : KILN_COMPILE,
-                          .source = source,
-                          .filename = kiln_span_from(item->filename),
-                          .mode = baking->mode,
-                          .workload = baking->workload,
-                          .timeout_ms = baking->timeout_ms};
-  switch (item->kind) {
-    case KILN__CLI_MODULE:
-      request.kind = KILN_MODULE;
-      break;
-    case KILN__CLI_COMMONJS:
-      request.kind = KILN_FUNCTION;
-      request.params = commonjs;
-      request.params_count = KILN__CLI_COMMONJS_PARAMS;
-      break;
-    case KILN__CLI_FUNCTION:
-      request.kind = KILN_FUNCTION;
-      request.params = baking->params;
-      request.params_count = baking->params_count;
-      break;
-    case KILN__CLI_SCRIPT:
-    case KILN__CLI_AUTO:
-      break;
-  }
-  bool good = baking->out == NULL || digest_source(item, source);
-  if (good && kiln_submit(baking->k, &request, item_done, item, &error) != KILN_OK) {
-    kiln__item_fail(item, error.code, "%s", error.message);
-    good = false;
-  }
-  kiln_bytes_unref(source);
-  return good;
-}
-
-/* Takes note of an item that came back. True: try it again, as another kind. */
-static bool settle(kiln__item *item) {
-  kiln__baking *baking = item->baking;
-  if (item->failure != NULL && item->guessed && strcmp(item->failure->name, "SyntaxError") == 0) {
-    kiln__cli_kind other = kiln__cli_kind_after(item->failure->message);
-    item->guessed = false;
-    if (other != KILN__CLI_AUTO) {
-      item->kind = other;
-      free(item->failure);
-      item->failure = NULL;
-      return true;
-    }
-  }
-  if (item->failure == NULL && baking->out != NULL) kiln__output_blob(item);
-  kiln_bytes_unref(item->blob);
-  item->blob = NULL;
-  item->finished = true;
-  baking->finished++;
-  if (item->failure != NULL) {
-    baking->failed++;
-    kiln__report_clear(baking);
-    if (item->failure->line > 0) {
-      kiln__cli_complain(baking->self, "%s:%d:%d: %s%s%s", item->file->path, item->failure->line,
-                         item->failure->column, item->failure->name,
-                         *item->failure->name != '\0' ? ": " : "", item->failure->message);
-    } else {
-      kiln__cli_complain(baking->self, "%s: %s%s%s", item->file->path, item->failure->name,
-                         *item->failure->name != '\0' ? ": " : "", item->failure->message);
-    }
-  } else if (item->cache == KILN_CACHE_HIT) {
-    baking->hits++;
-  } else if (item->cache == KILN_CACHE_BYPASS) {
-    /* One reason is enough: a full disk is full for all. */
-    if (baking->not_stored == 0 && item->store_message != NULL) {
-      kiln__report_clear(baking);
-      kiln__cli_complain(baking->self, "%s", item->store_message);
-    }
-    baking->not_stored++;
-  }
-  return false;
-}
-
-static int bigger_first(const void *a, const void *b) {
-  const kiln__item *x = *(kiln__item *const *)a, *y = *(kiln__item *const *)b;
-  if (x->file->size != y->file->size) return x->file->size > y->file->size ? -1 : 1;
-  return x < y ? -1 : 1; /* else in the order of the command line */
-}
-
-static void bake_all(kiln__baking *baking, kiln__item **order) {
-  size_t window = 2 * (size_t)baking->jobs + 2, next = 0, flying = 0;
-  kiln__item *again = NULL;
-  while (baking->finished < baking->files.count) {
-    kiln__item *done = NULL;
-    if (flying < window && (again != NULL || next < baking->files.count)) {
-      kiln__item *item = again != NULL ? again : order[next];
-      if (again != NULL) {
-        again = again->next;
-      } else {
-        next++;
-      }
-      if (submit(item)) {
-        flying++;
-      } else {
-        (void)settle(item);
-      }
-      (void)pthread_mutex_lock(&baking->mutex);
-    } else {
-      (void)pthread_mutex_lock(&baking->mutex);
-      while (baking->done == NULL) (void)pthread_cond_wait(&baking->wake, &baking->mutex);
-    }
-    done = baking->done;
-    baking->done = NULL;
-    (void)pthread_mutex_unlock(&baking->mutex);
-    while (done != NULL) {
-      kiln__item *item = done;
-      done = item->next;
-      flying--;
-      if (settle(item)) {
-        item->next = again;
-        again = item;
-      }
-    }
-    kiln__report_progress(baking);
-  }
-  kiln__report_clear(baking);
-}
 
 /* ---- starting ------------------------------------------------------------------------ */
 
@@ -259,53 +30,133 @@ typedef struct opener {
 
 static void *open_kiln(void *argument) {
   opener *self = argument;
-  self->status = kiln__cli_open(self->store, self->baking->jobs, self->baking->keep_sources,
-                                &self->baking->k, &self->error);
+  const kiln__baking *baking = self->baking;
+  kiln__cli_opening opening = {.store_path = self->store,
+                               .engines_option = baking->engines_option,
+                               .specs = baking->specs_count > 0 ? baking->specs : NULL,
+                               .specs_count = baking->specs_count,
+                               .jobs = baking->jobs,
+                               .forget_sources = baking->forget_sources};
+  self->status = kiln__cli_open(&opening, &self->baking->k, &self->error);
   atomic_store(&self->baking->opened, true);
   return NULL;
 }
 
-static bool make_items(kiln__baking *baking, kiln__item ***ret_order) {
+static int bigger_first(const void *a, const void *b) {
+  const kiln__source *x = *(kiln__source *const *)a, *y = *(kiln__source *const *)b;
+  if (x->file->size != y->file->size) return x->file->size > y->file->size ? -1 : 1;
+  return x < y ? -1 : 1; /* else in the order of the command line */
+}
+
+static void decide_kind(const kiln__baking *baking, kiln__source *source) {
+  source->kind = baking->kind;
+  if (baking->kind != KILN__CLI_AUTO) return;
+  source->kind = kiln__cli_kind_of(source->file->path);
+  source->guessed = source->kind == KILN__CLI_AUTO;
+  if (source->guessed) source->kind = baking->out != NULL ? KILN__CLI_WRAPPER : KILN__CLI_SCRIPT;
+  if (source->kind == KILN__CLI_COMMONJS && baking->out != NULL) source->kind = KILN__CLI_WRAPPER;
+}
+
+static bool make_sources(kiln__baking *baking, kiln__source ***ret_order) {
+  bool good = baking->out == NULL || kiln__cli_files_unique(&baking->files);
   size_t count = baking->files.count;
-  baking->items = calloc(count == 0 ? 1 : count, sizeof(*baking->items));
-  kiln__item **order = calloc(count == 0 ? 1 : count, sizeof(*order));
-  if (baking->items == NULL || order == NULL) {
+  kiln__source **order = calloc(count + 1, sizeof(*order));
+  baking->sources = calloc(count + 1, sizeof(*baking->sources));
+  if (!good || baking->sources == NULL || order == NULL) {
     free(order);
     kiln__cli_complain(baking->self, "out of memory");
     return false;
   }
   for (size_t i = 0; i < count; i++) {
-    kiln__item *item = &baking->items[i];
-    item->baking = baking;
-    item->file = &baking->files.files[i];
-    item->kind =
-        baking->kind == KILN__CLI_AUTO ? kiln__cli_kind_of(item->file->path) : baking->kind;
-    item->guessed = item->kind == KILN__CLI_AUTO;
-    if (item->guessed) item->kind = KILN__CLI_SCRIPT;
-    order[i] = item;
+    kiln__source *source = &baking->sources[i];
+    source->file = &baking->files.files[i];
+    decide_kind(baking, source);
+    order[i] = source;
   }
   qsort(order, count, sizeof(*order), bigger_first);
   *ret_order = order;
   return true;
 }
 
+/* What the registry has of the engines' nodes; of those that have one. */
+static void find_nodes(kiln__baking *baking) {
+  char dir[PATH_MAX];
+  kiln__engine_record *records = NULL;
+  size_t count = 0;
+  if (baking->specs_count == 0 ||
+      kiln__cli_engines_dir(baking->engines_option, dir, sizeof(dir), /* err= */ NULL) != KILN_OK ||
+      kiln__engines_load(dir, &records, &count, /* err= */ NULL) != KILN_OK) {
+    return;
+  }
+  for (size_t i = 0; i < baking->engines_count; i++) {
+    for (size_t j = 0; baking->engines[i].node[0] != '\0' && j < count; j++) {
+      if (strcmp(baking->engines[i].name, records[j].info.name) != 0) continue;
+      memcpy(baking->node_versions[i], records[j].node_version, sizeof(records[j].node_version));
+      memcpy(baking->node_flags[i], records[j].flags, sizeof(records[j].flags));
+    }
+  }
+  free(records);
+}
+
+/* Once it is known which engines there are. */
+static bool make_items(kiln__baking *baking) {
+  size_t engines = kiln_engine_count(baking->k), files = baking->files.count;
+  baking->engines_count = engines;
+  baking->items_count = engines * files;
+  baking->engines = calloc(engines, sizeof(*baking->engines));
+  baking->node_versions = calloc(engines, sizeof(*baking->node_versions));
+  baking->node_flags = calloc(engines, sizeof(*baking->node_flags));
+  baking->tallies = calloc(engines, sizeof(*baking->tallies));
+  baking->items = calloc(baking->items_count + 1, sizeof(*baking->items));
+  bool good = baking->engines != NULL && baking->node_versions != NULL &&
+              baking->node_flags != NULL && baking->tallies != NULL && baking->items != NULL;
+  for (size_t i = 0; good && i < engines; i++) {
+    (void)kiln_get_engine(baking->k, i, &baking->engines[i], /* err= */ NULL);
+  }
+  if (good) find_nodes(baking);
+  for (size_t i = 0; good && i < baking->items_count; i++) {
+    kiln__item *item = &baking->items[i];
+    item->baking = baking;
+    item->source = &baking->sources[i / engines];
+    item->source->pending++;
+    item->engine = i % engines;
+  }
+  if (!good) kiln__cli_complain(baking->self, "out of memory");
+  return good;
+}
+
+/* With the engines there: bakes, writes, tells. */
+static int bake(kiln__baking *baking, kiln__source **order) {
+  int status = KILN__CLI_FAILED;
+  if (make_items(baking) && (baking->out == NULL || kiln__output_open(baking))) {
+    kiln__exercise_all(baking);
+    kiln__bake_all(baking, order);
+    bool written = baking->out == NULL || kiln__output_finish(baking);
+    status = kiln__report(baking);
+    if (!written) status = KILN__CLI_FAILED;
+  }
+  kiln__output_close(baking);
+  kiln__exercise_release(baking);
+  return status;
+}
+
 static int precompile(kiln__baking *baking, char **paths, int paths_count) {
   char store[PATH_MAX];
   opener starting = {.baking = baking, .store = store};
   pthread_t thread;
-  kiln__item **order = NULL;
+  kiln__source **order = NULL;
   if (!kiln__cli_store_path(baking->self, baking->store_option, store, sizeof(store))) {
     return KILN__CLI_FAILED;
   }
-  baking->started_ns = kiln__cli_now_ns();
+  baking->started_ns = kiln__now_ns();
   bool threaded = pthread_create(&thread, /* attributes= */ NULL, open_kiln, &starting) == 0;
   bool complete = true;
   for (int i = 0; i < paths_count; i++) {
     if (!kiln__cli_files_add(baking->self, &baking->files, paths[i])) complete = false;
   }
-  bool good = make_items(baking, &order) && (baking->out == NULL || kiln__output_check(baking));
+  bool good = make_sources(baking, &order) && (baking->out == NULL || kiln__output_name(baking));
   if (threaded) {
-    if (good) read_ahead(baking, order);
+    if (good) kiln__bake_ahead(baking, order);
     (void)pthread_join(thread, /* ret_value= */ NULL);
   } else {
     (void)open_kiln(&starting);
@@ -314,26 +165,28 @@ static int precompile(kiln__baking *baking, char **paths, int paths_count) {
     kiln__cli_complain(baking->self, "%s", starting.error.message);
     good = false;
   }
-  int status = KILN__CLI_FAILED;
-  if (good && kiln_get_engine(baking->k, 0, &baking->engine, /* err= */ NULL) == KILN_OK) {
-    bake_all(baking, order);
-    if (baking->out != NULL && !kiln__output_manifest(baking)) complete = false;
-    status = kiln__report(baking);
-    if (!complete) status = KILN__CLI_FAILED;
-  }
+  int status = good ? bake(baking, order) : KILN__CLI_FAILED;
+  if (!complete) status = KILN__CLI_FAILED;
   if (starting.status == KILN_OK) kiln_close(baking->k, /* drain_ms= */ 0);
   free(order);
   return status;
 }
 
 static void release(kiln__baking *baking) {
-  for (size_t i = 0; baking->items != NULL && i < baking->files.count; i++) {
-    free(baking->items[i].filename);
+  for (size_t i = 0; baking->items != NULL && i < baking->items_count; i++) {
     free(baking->items[i].failure);
     free(baking->items[i].store_message);
-    kiln_bytes_unref(baking->items[i].source);
+    free(baking->items[i].recorded);
+  }
+  for (size_t i = 0; baking->sources != NULL && i < baking->files.count; i++) {
+    kiln__source_release(&baking->sources[i]);
   }
   free(baking->items);
+  free(baking->sources);
+  free(baking->engines);
+  free(baking->node_versions);
+  free(baking->node_flags);
+  free(baking->tallies);
   free(baking->params);
   kiln_bytes_unref(baking->workload);
   kiln__cli_files_release(&baking->files);
@@ -351,18 +204,31 @@ static const char help[] =
     "\n"
     "Options:\n"
     "  --store DIR      the store\n"
+    "  --engine ENGINE  bake for this engine, as 'kiln engines ls' names it; may be given more\n"
+    "                   than once: every file is baked for each. Default: libv8's own\n"
+    "  --engines-dir DIR  where engines are registered\n"
     "  --mode MODE      what the cache holds: lazy (default): what V8 compiles at once; eager:\n"
     "                   every function; warm: what the top level used, which is run for that;\n"
     "                   workload: what a script of yours used\n"
     "  --workload FILE  with --mode workload: run after the top level, in the same context\n"
-    "  --kind KIND      script, module, function, commonjs or auto (default)\n"
+    "  --kind KIND      script, module, function, commonjs, wrapper or auto (default)\n"
     "  --params NAMES   the parameters of --kind function, separated by commas\n"
-    "  --out DIR        also write each cache as DIR/FILE.cache, and DIR/manifest.json\n"
-    "  --keep-sources   keep the source texts in the store, too\n"
+    "  --out DIR        also write DIR/manifest.json and for each engine DIR/ENGINE/index and a\n"
+    "                   pack with all its caches, which kiln/register loads in Node\n"
+    "  --files          with --out: each cache as DIR/ENGINE/FILE.cache, too\n"
+    "  --root DIR       with --out: name the files below this folder; default: the deepest that\n"
+    "                   all files given lie in\n"
+    "  --exercise ARGS  with --out: run the engine's node with these arguments, and keep what\n"
+    "                   those of the files had compiled at its end; may be given more than once\n"
+    "  --exercise-timeout MS  for each such run; default: 60000\n"
+    "  --no-keep-sources  do not keep the source texts in the store: then the caches cannot be\n"
+    "                   baked again for another engine by 'kiln rebake'\n"
+    "  --keep-sources   keep them, which is the default\n"
     "  --jobs N         engine processes at once; default: the number of cores\n"
     "  --timeout MS     for each file; default: 60000\n"
     "  --json           report in JSON\n"
     "  --quiet          no report and no progress\n"
+    "  --verbose        show what exercised programs print\n"
     "  --help           print this\n"
     "  --version        print the version\n"
     "\n"
@@ -371,15 +237,34 @@ static const char help[] =
     "file is a script, unless it does not compile as one because of import, export or await (a\n"
     "module) or a return outside functions (commonjs). commonjs is a function with the\n"
     "parameters exports, require, module, __filename and __dirname, as Node's loader compiles\n"
-    "it. A cache serves only the kind it was made for.\n"
+    "it. wrapper is the same as a script that is one function expression, which is what\n"
+    "kiln/register loads: with --out, kind auto takes wrapper for commonjs, and for what it\n"
+    "would take for a script. A cache serves only the kind it was made for.\n"
+    "\n"
+    "--out into a folder that has been written before replaces all that is there for the same\n"
+    "engines and keeps what is there for others, if its files have the same root. Programs may\n"
+    "load from it meanwhile: they see the old or the new. An engine for which every file\n"
+    "failed keeps what it had.\n"
+    "\n"
+    "--exercise splits ARGS as a shell does, with quotes and backslashes, but expands nothing.\n"
+    "What a run recorded of files that are not given, or have changed, is not taken, and each\n"
+    "cache is loaded in an engine before it is kept. The other files are baked as usual.\n"
     "\n"
     "The name that V8 keeps in a cache is the file's absolute path, as Node's loader has it.\n";
 
 static bool read_workload(kiln__baking *baking, const char *path) {
   kiln_error error;
-  if (kiln__cli_read(path, &baking->workload, &error) == KILN_OK) return true;
-  kiln__cli_complain(baking->self, "workload '%s': %s", path, error.message);
-  return false;
+  if (kiln__cli_read(path, &baking->workload, &error) != KILN_OK) {
+    kiln__cli_complain(baking->self, "workload '%s': %s", path, error.message);
+    return false;
+  }
+  kcc_digest digest;
+  if (kiln__source_digest(baking->workload, &digest, /* err= */ NULL) != KCC_OK) {
+    kiln__cli_complain(baking->self, "out of memory");
+    return false;
+  }
+  kcc_digest_format(&digest, baking->workload_sha256);
+  return true;
 }
 
 /* Splits --params where it stands in argv. */
@@ -399,25 +284,102 @@ static bool parse_params(kiln__baking *baking, const char *text) {
   return true;
 }
 
-enum { MODE = 1, WORKLOAD, KIND, PARAMS, OUT, KEEP, JOBS, TIMEOUT, JSON, QUIET, STORE };
-static const struct option options[] = {{"store", required_argument, NULL, STORE},
-                                        {"mode", required_argument, NULL, MODE},
-                                        {"workload", required_argument, NULL, WORKLOAD},
-                                        {"kind", required_argument, NULL, KIND},
-                                        {"params", required_argument, NULL, PARAMS},
-                                        {"out", required_argument, NULL, OUT},
-                                        {"keep-sources", no_argument, NULL, KEEP},
-                                        {"jobs", required_argument, NULL, JOBS},
-                                        {"timeout", required_argument, NULL, TIMEOUT},
-                                        {"json", no_argument, NULL, JSON},
-                                        {"quiet", no_argument, NULL, QUIET},
-                                        KILN__CLI_COMMON_OPTIONS,
-                                        {NULL, 0, NULL, 0}};
+enum {
+  MODE = 1,
+  WORKLOAD,
+  KIND,
+  PARAMS,
+  OUT,
+  KEEP,
+  FORGET,
+  JOBS,
+  TIMEOUT,
+  JSON,
+  QUIET,
+  STORE,
+  ENGINE,
+  ENGINES_DIR,
+  FILES,
+  ROOT,
+  EXERCISE,
+  EXERCISE_TIMEOUT,
+  VERBOSE
+};
+static const struct option options[] = {
+    {"store", required_argument, NULL, STORE},
+    {"engine", required_argument, NULL, ENGINE},
+    {"engines-dir", required_argument, NULL, ENGINES_DIR},
+    {"mode", required_argument, NULL, MODE},
+    {"workload", required_argument, NULL, WORKLOAD},
+    {"kind", required_argument, NULL, KIND},
+    {"params", required_argument, NULL, PARAMS},
+    {"out", required_argument, NULL, OUT},
+    {"files", no_argument, NULL, FILES},
+    {"root", required_argument, NULL, ROOT},
+    {"exercise", required_argument, NULL, EXERCISE},
+    {"exercise-timeout", required_argument, NULL, EXERCISE_TIMEOUT},
+    {"keep-sources", no_argument, NULL, KEEP},
+    {"no-keep-sources", no_argument, NULL, FORGET},
+    {"jobs", required_argument, NULL, JOBS},
+    {"timeout", required_argument, NULL, TIMEOUT},
+    {"json", no_argument, NULL, JSON},
+    {"quiet", no_argument, NULL, QUIET},
+    {"verbose", no_argument, NULL, VERBOSE},
+    KILN__CLI_COMMON_OPTIONS,
+    {NULL, 0, NULL, 0}};
+
+/* Parses a number of milliseconds; -1, or the exit status. */
+static int take_timeout(const kiln__baking *baking, const char *name, unsigned *ret_ms) {
+  unsigned long number;
+  if (!kiln__cli_number(optarg, 1, KILN__CLI_TIMEOUT_MAX, &number)) {
+    return kiln__cli_misuse(baking->self, "%s '%.80s': not a number from 1 to %d", name, optarg,
+                            KILN__CLI_TIMEOUT_MAX);
+  }
+  *ret_ms = (unsigned)number;
+  return -1;
+}
+
+static int take_repeated(const kiln__baking *baking, const char *what, const char **list,
+                         size_t *count, size_t max) {
+  if (*count == max) return kiln__cli_misuse(baking->self, "more than %zu %s", max, what);
+  list[(*count)++] = optarg;
+  return -1;
+}
+
+/* The options that say what is baked into which folder. -2: it is none of them. */
+static int take_target(kiln__baking *baking, int option) {
+  switch (option) {
+    case ENGINE:
+      return take_repeated(baking, "engines", baking->specs, &baking->specs_count,
+                           KILN_ENGINES_MAX);
+    case ENGINES_DIR:
+      baking->engines_option = optarg;
+      return -1;
+    case OUT:
+      baking->out = optarg;
+      return -1;
+    case FILES:
+      baking->separate_files = true;
+      return -1;
+    case ROOT:
+      baking->root_option = optarg;
+      return -1;
+    case EXERCISE:
+      return take_repeated(baking, "programs to exercise", baking->exercises,
+                           &baking->exercises_count, KILN__EXERCISES_MAX);
+    case EXERCISE_TIMEOUT:
+      return take_timeout(baking, "exercise-timeout", &baking->exercise_ms);
+    default:
+      return -2;
+  }
+}
 
 /* Takes one option; -1: go on, else the exit status. */
 static int take_option(kiln__baking *baking, int option, char **argv, const char **ret_workload) {
   unsigned long number;
   kcc_mode mode;
+  int status = take_target(baking, option);
+  if (status != -2) return status;
   switch (option) {
     case STORE:
       baking->store_option = optarg;
@@ -438,11 +400,9 @@ static int take_option(kiln__baking *baking, int option, char **argv, const char
       if (parse_params(baking, optarg)) return -1;
       kiln__cli_complain(baking->self, "out of memory");
       return KILN__CLI_FAILED;
-    case OUT:
-      baking->out = optarg;
-      return -1;
     case KEEP:
-      baking->keep_sources = true;
+    case FORGET:
+      baking->forget_sources = option == FORGET;
       return -1;
     case JOBS:
       if (!kiln__cli_number(optarg, 1, JOBS_MAX, &number)) {
@@ -452,31 +412,24 @@ static int take_option(kiln__baking *baking, int option, char **argv, const char
       baking->jobs = (unsigned)number;
       return -1;
     case TIMEOUT:
-      if (!kiln__cli_number(optarg, 1, KILN__CLI_TIMEOUT_MAX, &number)) {
-        return kiln__cli_misuse(baking->self, "timeout '%.80s': not a number from 1 to %d", optarg,
-                                KILN__CLI_TIMEOUT_MAX);
-      }
-      baking->timeout_ms = (unsigned)number;
-      return -1;
+      return take_timeout(baking, "timeout", &baking->timeout_ms);
     case JSON:
       baking->json = true;
       return -1;
     case QUIET:
       baking->quiet = true;
       return -1;
+    case VERBOSE:
+      baking->verbose = true;
+      return -1;
     default:
       return kiln__cli_common_option(baking->self, option, argv);
   }
 }
 
-static int parse_and_run(kiln__baking *baking, int argc, char **argv) {
-  const char *workload = NULL;
-  int option;
-  while ((option = getopt_long(argc, argv, ":", options, /* index= */ NULL)) != -1) {
-    int status = take_option(baking, option, argv, &workload);
-    if (status >= 0) return status;
-  }
-  if (optind == argc) return kiln__cli_misuse(baking->self, "no files");
+/* Whether the options fit together; -1, or the exit status. */
+static int check_options(const kiln__baking *baking, const char *workload, bool no_files) {
+  if (no_files) return kiln__cli_misuse(baking->self, "no files");
   if ((baking->mode == KILN_WORKLOAD) != (workload != NULL)) {
     return kiln__cli_misuse(baking->self, "--mode workload and --workload FILE need each other");
   }
@@ -487,17 +440,37 @@ static int parse_and_run(kiln__baking *baking, int argc, char **argv) {
     return kiln__cli_misuse(baking->self, "%zu parameters, limit %d", baking->params_count,
                             KILN_PARAMS_MAX);
   }
+  if (baking->out == NULL && (baking->separate_files || baking->root_option != NULL)) {
+    return kiln__cli_misuse(baking->self, "%s needs --out",
+                            baking->separate_files ? "--files" : "--root");
+  }
+  if (baking->out == NULL && baking->exercises_count > 0) {
+    return kiln__cli_misuse(baking->self, "--exercise needs --out");
+  }
+  return -1;
+}
+
+static int parse_and_run(kiln__baking *baking, int argc, char **argv) {
+  const char *workload = NULL;
+  int option, status;
+  while ((option = getopt_long(argc, argv, ":", options, /* index= */ NULL)) != -1) {
+    status = take_option(baking, option, argv, &workload);
+    if (status >= 0) return status;
+  }
+  status = check_options(baking, workload, optind == argc);
+  if (status >= 0) return status;
   if (workload != NULL && !read_workload(baking, workload)) return KILN__CLI_FAILED;
   if (baking->jobs == 0) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     baking->jobs = cores > JOBS_MAX ? JOBS_MAX : cores > 0 ? (unsigned)cores : 1;
   }
-  baking->terminal = !baking->quiet && isatty(STDERR_FILENO) == 1;
+  baking->bar.shown = !baking->quiet && isatty(STDERR_FILENO) == 1;
   return precompile(baking, argv + optind, argc - optind);
 }
 
 static int exec(const kiln__cli_command *self, int argc, char **argv) {
-  kiln__baking baking = {.self = self, .kind = KILN__CLI_AUTO, .timeout_ms = 60000};
+  kiln__baking baking = {
+      .self = self, .kind = KILN__CLI_AUTO, .timeout_ms = 60000, .exercise_ms = 60000};
   (void)pthread_mutex_init(&baking.mutex, /* attributes= */ NULL);
   (void)pthread_cond_init(&baking.wake, /* attributes= */ NULL);
   int status = parse_and_run(&baking, argc, argv);

@@ -7,19 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "toolkit/engine.h"
-
-/* V8 keeps its heap out of forked children (MADV_DONTFORK), and a worker is one: without this it
- * would crash at its first use of the isolate. All else is passed on. Being in the executable, this
- * definition is the one libv8 finds. */
-__attribute__((visibility("default"))) int madvise(void *address, size_t length, int advice) {
-  if (advice == MADV_DONTFORK) return 0;
-  return (int)syscall(SYS_madvise, address, length, advice);
-}
 
 static const char usage[] =
     "usage: kiln-engine [--help | --version]\n"
@@ -28,11 +17,13 @@ static const char usage[] =
     "kilnd and the Kiln library start it themselves; it takes no work from a terminal.\n";
 
 int main(int argc, char **argv) {
-  if (argc == 3 && strcmp(argv[1], "--zygote") == 0) {
+  if ((argc == 3 || argc == 4) && strcmp(argv[1], "--zygote") == 0) {
     char *end;
     errno = 0;
     long parent = strtol(argv[2], &end, 10);
-    if (errno == 0 && *end == '\0' && parent > 0) return kiln_zygote_main((pid_t)parent);
+    const char *v8_flags = argc == 4 ? argv[3] : "";
+    if (errno == 0 && *end == '\0' && parent > 0)
+      return kiln_zygote_main((pid_t)parent, v8_flags);
   }
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("kiln-engine %s\n", KILN_VERSION);

@@ -22,6 +22,7 @@
 /* A pool has no spare zygote before that: a short command would pay for one it never needs. */
 #define KILN_SPARE_AFTER_MS 500
 #define KILN_HELLO_MS 10000 /* from a zygote's start to its hello */
+#define KILN_DATA_BYTES_MAX (UINT64_C(1) << 40)
 #define KILN_FORK_MS 2000   /* from a fork request to the worker's ready */
 #define KILN_STRAYS_MS 3000 /* how long to look for a child nobody announced */
 
@@ -103,6 +104,7 @@ struct kiln_pool {
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
   kiln_engine_info engine; /* from the first hello */
+  uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */
   kiln_pool_counters counters;
 
   pthread_mutex_t lock; /* guards these */

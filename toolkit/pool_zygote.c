@@ -182,7 +182,7 @@ static bool copy_text(const kiln_wire_field *field, char *to, size_t size) {
   return true;
 }
 
-static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info) {
+static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret_data_bytes) {
   kiln_wire_field field;
   uint64_t tag = 0;
   unsigned seen = 0;
@@ -206,6 +206,9 @@ static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info) {
       case KILN_WIRE_HELLO_ARCH:
         good = copy_text(&field, info->arch, sizeof(info->arch));
         break;
+      case KILN_WIRE_HELLO_DATA:
+        good = kiln__wire_get_number(&field, KILN_DATA_BYTES_MAX, ret_data_bytes);
+        break;
       default:
         break;
     }
@@ -214,7 +217,7 @@ static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info) {
   }
   info->cached_data_tag = (uint32_t)tag;
   info->protocol = KILN_WIRE_PROTOCOL;
-  return stepped == 0 && seen == 0x3eu; /* all five */
+  return stepped == 0 && (seen | 1u << KILN_WIRE_HELLO_DATA) == 0x7eu;
 }
 
 static bool is_same_engine(const kiln_engine_info *a, const kiln_engine_info *b) {
@@ -227,8 +230,9 @@ static bool is_same_engine(const kiln_engine_info *a, const kiln_engine_info *b)
  * must wait for the next start. */
 static bool accept_hello(kiln_pool *pool, kiln_wire_in *in) {
   kiln_engine_info info = {0};
+  uint64_t data_bytes = 0;
   memcpy(info.name, pool->engine.name, sizeof(info.name));
-  if (!decode_hello(in, &info)) {
+  if (!decode_hello(in, &info, &data_bytes)) {
     note_trouble(pool, "it did not introduce itself as a kiln-engine does");
     return false;
   }
@@ -238,6 +242,7 @@ static bool accept_hello(kiln_pool *pool, kiln_wire_in *in) {
     return false;
   }
   if (pool->engine.protocol == 0) pool->engine = info;
+  pool->data_bytes = data_bytes;
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include "toolkit/sandbox.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -32,14 +33,27 @@ static bool limit(__rlimit_resource_t resource, rlim_t value) {
   return setrlimit(resource, &wanted) == 0;
 }
 
-/* Memory counts as used up when an eighth of the limit is no longer to be had. */
+static uint64_t data_bytes; /* before the first job */
+
+uint64_t kiln_sandbox_data_bytes(void) {
+  unsigned long pages = 0;
+  FILE *statm = fopen("/proc/self/statm", "r");
+  if (!statm) return 0;
+  if (fscanf(statm, "%*u %*u %*u %*u %*u %lu", &pages) != 1) pages = 0;
+  fclose(statm);
+  data_bytes = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+  return data_bytes;
+}
+
+/* Memory counts as used up when an eighth of what the job may have is no longer to be had. */
 static bool memory_is_used_up(void) {
   struct rlimit data;
   if (getrlimit(RLIMIT_DATA, &data) != 0 || data.rlim_cur == RLIM_INFINITY) return false;
-  void *probe = mmap(/* addr= */ NULL, data.rlim_cur / 8, PROT_READ | PROT_WRITE,
+  size_t size = (data.rlim_cur > data_bytes ? data.rlim_cur - data_bytes : data.rlim_cur) / 8;
+  void *probe = mmap(/* addr= */ NULL, size, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, /* fd= */ -1, /* offset= */ 0);
   if (probe == MAP_FAILED) return true;
-  munmap(probe, data.rlim_cur / 8);
+  munmap(probe, size);
   return false;
 }
 

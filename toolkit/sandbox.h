@@ -6,6 +6,7 @@
 #define KILN_TOOLKIT_SANDBOX_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* The channel's descriptor in a zygote and in a worker; no higher one is open. */
@@ -15,6 +16,10 @@
  * new privileges, dying with the process `parent`, handlers for fatal signals. False: errno says
  * what did not work. */
 bool kiln_sandbox_prepare(pid_t parent);
+
+/* Once in the zygote, when V8 has started: what RLIMIT_DATA counts of it, in bytes. The limit of its
+ * workers is to be that much higher than what a job may use. */
+uint64_t kiln_sandbox_data_bytes(void);
 
 /* In each worker, just after the fork: takes `channel` to KILN_CHANNEL, closes everything else,
  * dies with its parent. */

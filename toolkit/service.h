@@ -114,6 +114,13 @@ kiln_status kiln__lookup(kiln *k, const kiln__engine *engine, const kcc_digest *
 /* SHA-256 of a source, computed once however often it is asked for. */
 kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_error *err);
 
+/* What the key of such a request is made of. It lends from the request, and its parameters from
+ * `params`, which has room for KILN_PARAMS_MAX. */
+kcc_status kiln__parts_of(const kiln__engine *engine, const kiln_request *request,
+                          const kcc_digest *source, uint64_t source_length, kiln_mode mode,
+                          kiln_bytes *workload, kcc_span *params, kcc_key_parts *ret_parts,
+                          kcc_error *err);
+
 /* The key of a request to `engine` whose source has this digest. `mode` and `workload` are those of
  * the blob looked for; kind, name, offsets and parameters are the request's. */
 kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,

@@ -28,21 +28,19 @@ typedef struct bake {
   kiln *k;
   const kiln__engine *engine;
   kcc_digest key;
-  kcc_digest source_digest;
-  uint64_t source_length;
-  kiln_bytes *source; /* NULL unless it is to be kept */
-  kcc_kind kind;
-  kcc_mode mode;
-  char *filename;
-  size_t filename_length;
-  kiln_bytes *blob; /* once made */
+  kcc_key_parts parts; /* what the key was made of; lends from the next */
+  void *parts_owned;
+  kiln_bytes *source;   /* NULL unless it is to be kept */
+  kiln_bytes *workload; /* the same */
+  kiln_bytes *blob;     /* once made */
   kiln_times times;
 } bake;
 
 static void bake_free(bake *b) {
   kiln_bytes_unref(b->source);
+  kiln_bytes_unref(b->workload);
   kiln_bytes_unref(b->blob);
-  free(b->filename);
+  free(b->parts_owned);
   free(b);
 }
 
@@ -96,7 +94,7 @@ static void land(bake *b, const kiln_response *response, kiln_cache leaders_cach
 static void land_made(bake *b, kiln_cache leaders_cache, const kcc_error *why) {
   kiln_response response;
   if (leaders_cache == KILN_CACHE_BYPASS) atomic_fetch_add(&b->k->bypasses, 1);
-  response_init(b->engine, &b->key, b->source_length, b->blob, &response);
+  response_init(b->engine, &b->key, b->parts.source_length, b->blob, &response);
   response.times = b->times;
   if (why != NULL) (void)kiln__from_kcc(why, &response.error);
   land(b, &response, leaders_cache, LAND_LEADER);
@@ -105,17 +103,11 @@ static void land_made(bake *b, kiln_cache leaders_cache, const kcc_error *why) {
 /* On the writer thread. Whatever the store says, the answer is the same. */
 static void store_and_land(kiln__work *work) {
   bake *b = (bake *)(void *)work;
-  kcc_put put = {.key = b->key,
-                 .fingerprint = b->engine->fingerprint,
-                 .source = b->source_digest,
-                 .source_length = b->source_length,
-                 .kind = b->kind,
-                 .mode = b->mode,
-                 .filename = {b->filename, b->filename_length},
-                 .blob = kiln__kcc_span(kiln_bytes_get(b->blob))};
+  kcc_put put = {.parts = b->parts, .blob = kiln__kcc_span(kiln_bytes_get(b->blob))};
   if (b->source != NULL) put.source_text = kiln__kcc_span(kiln_bytes_get(b->source));
+  if (b->workload != NULL) put.workload_text = kiln__kcc_span(kiln_bytes_get(b->workload));
   kcc_error error;
-  if (kcc_store_put(b->k->store, &put, &error) == KCC_OK) {
+  if (kcc_store_put(b->k->store, &put, /* ret_key= */ NULL, &error) == KCC_OK) {
     land_made(b, KILN_CACHE_MISS, /* why= */ NULL);
   } else {
     land_made(b, KILN_CACHE_BYPASS, &error);
@@ -160,7 +152,7 @@ static void baked(void *user, const kiln_job_result *result) {
     return;
   }
   kiln_response response;
-  response_init(b->engine, &b->key, b->source_length, /* blob= */ NULL, &response);
+  response_init(b->engine, &b->key, b->parts.source_length, /* blob= */ NULL, &response);
   kiln__response_from_job(result, &response);
   if (result->status == KILN_OK && result->outcome == KILN_OUTCOME_OK) {
     response.status =
@@ -169,8 +161,31 @@ static void baked(void *user, const kiln_job_result *result) {
   land(b, &response, KILN_CACHE_MISS, LAND_LEADER);
 }
 
+static kcc_span copy_span(char **to, kcc_span span) {
+  kcc_span copy = {*to, span.length};
+  if (span.length > 0) memcpy(*to, span.data, span.length);
+  *to += span.length;
+  return copy;
+}
+
+/* The request is gone when the blob is put. */
+static bool copy_parts(bake *b, const kcc_key_parts *parts) {
+  size_t spans = parts->params_count * sizeof(kcc_span);
+  size_t length = parts->filename.length;
+  for (size_t i = 0; i < parts->params_count; i++) length += parts->params[i].length;
+  b->parts_owned = malloc(spans + length + 1);
+  if (b->parts_owned == NULL) return false;
+  kcc_span *params = b->parts_owned;
+  char *to = (char *)b->parts_owned + spans;
+  b->parts = *parts;
+  b->parts.params = params;
+  b->parts.filename = copy_span(&to, parts->filename);
+  for (size_t i = 0; i < parts->params_count; i++) params[i] = copy_span(&to, parts->params[i]);
+  return true;
+}
+
 static bake *bake_new(kiln *k, const kiln__engine *engine, const kiln_request *request,
-                      const kcc_digest *key, const kcc_digest *source_digest, unsigned timeout_ms) {
+                      const kcc_digest *key, const kcc_key_parts *parts, unsigned timeout_ms) {
   bake *b = calloc(1, sizeof(*b));
   if (b == NULL) return NULL;
   b->k = k;
@@ -181,19 +196,13 @@ static bake *bake_new(kiln *k, const kiln__engine *engine, const kiln_request *r
   for (unsigned i = 0; i < sizeof(timeout_ms); i++) {
     b->flight.id.bytes[KCC_DIGEST_BYTES - 1 - i] ^= (uint8_t)(timeout_ms >> (8 * i));
   }
-  b->source_digest = *source_digest;
-  b->source_length = kiln_bytes_get(request->source).length;
-  if (!k->options.forget_sources) b->source = kiln_bytes_ref(request->source);
-  b->kind = (kcc_kind)request->kind;
-  b->mode = (kcc_mode)request->mode;
-  b->filename_length = request->filename.length;
-  if (b->filename_length > 0) {
-    b->filename = malloc(b->filename_length);
-    if (b->filename == NULL) {
-      bake_free(b);
-      return NULL;
-    }
-    memcpy(b->filename, request->filename.data, b->filename_length);
+  if (!k->options.forget_sources) {
+    b->source = kiln_bytes_ref(request->source);
+    if (request->workload != NULL) b->workload = kiln_bytes_ref(request->workload);
+  }
+  if (!copy_parts(b, parts)) {
+    bake_free(b);
+    return NULL;
   }
   return b;
 }
@@ -208,7 +217,7 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
       KILN_OK) {
     atomic_fetch_add(&k->hits, 1);
     b->blob = blob;
-    response_init(b->engine, &b->key, b->source_length, blob, &response);
+    response_init(b->engine, &b->key, b->parts.source_length, blob, &response);
     land(b, &response, KILN_CACHE_HIT, LAND_LEADER);
     return KILN_OK;
   }
@@ -220,7 +229,7 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   kiln_error error;
   kiln_status status = kiln_pool_submit(b->engine->pool, &job, baked, b, &error);
   if (status != KILN_OK) {
-    response_init(b->engine, &b->key, b->source_length, /* blob= */ NULL, &response);
+    response_init(b->engine, &b->key, b->parts.source_length, /* blob= */ NULL, &response);
     response.status = status;
     response.error = error;
     land(b, &response, KILN_CACHE_MISS, SKIP_LEADER);
@@ -234,12 +243,14 @@ kiln_status kiln__submit_bake(kiln *k, const kiln__engine *engine, const kiln_re
   kiln_span text = kiln_bytes_get(request->source);
   kcc_digest source_digest, key;
   kcc_error error;
-  if (kiln__source_digest(request->source, &source_digest, &error) != KCC_OK) {
+  kcc_key_parts parts;
+  kcc_span params[KILN_PARAMS_MAX];
+  if (kiln__source_digest(request->source, &source_digest, &error) != KCC_OK ||
+      kiln__parts_of(engine, request, &source_digest, text.length, request->mode, request->workload,
+                     params, &parts, &error) != KCC_OK ||
+      kcc_key_of(&parts, &key, &error) != KCC_OK) {
     return kiln__from_kcc(&error, err);
   }
-  kiln_status status = kiln__key_of(engine, request, &source_digest, text.length, request->mode,
-                                    request->workload, &key, err);
-  if (status != KILN_OK) return status;
 
   ticket caller = {.done = done, .user = user, .op = request->op, .started_ns = started_ns};
   kiln_bytes *blob;
@@ -255,7 +266,7 @@ kiln_status kiln__submit_bake(kiln *k, const kiln__engine *engine, const kiln_re
   unsigned timeout_ms =
       request->timeout_ms != 0 ? request->timeout_ms : k->options.timeout_default_ms;
   ticket *t = malloc(sizeof(*t));
-  bake *b = bake_new(k, engine, request, &key, &source_digest, timeout_ms);
+  bake *b = bake_new(k, engine, request, &key, &parts, timeout_ms);
   if (t == NULL || b == NULL) {
     free(t);
     if (b != NULL) bake_free(b);

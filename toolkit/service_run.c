@@ -36,11 +36,10 @@ kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_e
   return KCC_OK;
 }
 
-kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,
-                         const kcc_digest *source, uint64_t source_length, kiln_mode mode,
-                         kiln_bytes *workload, kcc_digest *ret_key, kiln_error *err) {
-  kcc_error error;
-  kcc_span params[KILN_PARAMS_MAX];
+kcc_status kiln__parts_of(const kiln__engine *engine, const kiln_request *request,
+                          const kcc_digest *source, uint64_t source_length, kiln_mode mode,
+                          kiln_bytes *workload, kcc_span *params, kcc_key_parts *ret_parts,
+                          kcc_error *err) {
   kcc_key_parts parts = {.fingerprint = engine->fingerprint,
                          .kind = (kcc_kind)request->kind,
                          .mode = (kcc_mode)mode,
@@ -54,11 +53,26 @@ kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request
   for (size_t i = 0; i < request->params_count; i++) {
     params[i] = kiln__kcc_span(request->params[i]);
   }
-  if (workload != NULL &&
-      kcc_digest_of(kiln__kcc_span(kiln_bytes_get(workload)), &parts.workload, &error) != KCC_OK) {
+  if (workload != NULL) {
+    kcc_status status =
+        kcc_digest_of(kiln__kcc_span(kiln_bytes_get(workload)), &parts.workload, err);
+    if (status != KCC_OK) return status;
+  }
+  *ret_parts = parts;
+  return KCC_OK;
+}
+
+kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,
+                         const kcc_digest *source, uint64_t source_length, kiln_mode mode,
+                         kiln_bytes *workload, kcc_digest *ret_key, kiln_error *err) {
+  kcc_error error;
+  kcc_key_parts parts;
+  kcc_span params[KILN_PARAMS_MAX];
+  if (kiln__parts_of(engine, request, source, source_length, mode, workload, params, &parts,
+                     &error) != KCC_OK ||
+      kcc_key_of(&parts, ret_key, &error) != KCC_OK) {
     return kiln__from_kcc(&error, err);
   }
-  if (kcc_key_of(&parts, ret_key, &error) != KCC_OK) return kiln__from_kcc(&error, err);
   return KILN_OK;
 }
 

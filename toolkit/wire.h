@@ -40,6 +40,7 @@ enum {
   KILN_WIRE_HELLO_FLAGS = 3,
   KILN_WIRE_HELLO_BUILD_ID = 4,
   KILN_WIRE_HELLO_ARCH = 5,
+  KILN_WIRE_HELLO_DATA = 6, /* what RLIMIT_DATA counts of the zygote, in bytes; may be absent */
   KILN_WIRE_READY_PID = 1,
 };
 

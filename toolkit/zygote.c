@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <linux/sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +16,8 @@
 #include "toolkit/engine.h"
 #include "toolkit/sandbox.h"
 
+#define FLAGS_MAX 4096
+
 static void on_fatal(void *user, kv8_fatal_kind kind, const char *location, const char *message) {
   (void)user;
   (void)location;
@@ -23,9 +26,13 @@ static void on_fatal(void *user, kv8_fatal_kind kind, const char *location, cons
   kiln_sandbox_exit_fatal(KILN_EXIT_FATAL);
 }
 
-static kv8_status start(kiln_engine *engine, kv8_error *err) {
+static kv8_status start(kiln_engine *engine, const char *v8_flags, kv8_error *err) {
   kv8_engine_options options = KV8_ENGINE_OPTIONS_INIT;
   options.defer_threads = true;
+  char flags[FLAGS_MAX];
+  int length = snprintf(flags, sizeof(flags), "%s %s", KV8_FLAGS_DEFAULT, v8_flags);
+  if (length < 0 || (size_t)length >= sizeof(flags)) return KV8_EINVAL;
+  options.flags = flags;
   kv8_status status = kv8_engine_start(&options, err);
   if (status == KV8_OK) status = kv8_engine_get_info(&engine->info, err);
   kv8_engine_exit_on_out_of_memory(KILN_EXIT_MEMORY_LIMIT);
@@ -51,6 +58,7 @@ static bool say_hello(const kiln_engine *engine) {
   kiln__wire_put_text(&out, KILN_WIRE_HELLO_FLAGS, kiln__span_of(info->flags));
   kiln__wire_put_text(&out, KILN_WIRE_HELLO_BUILD_ID, kiln__span_of(info->build_id));
   kiln__wire_put_text(&out, KILN_WIRE_HELLO_ARCH, kiln__span_of(info->arch));
+  kiln__wire_put_number(&out, KILN_WIRE_HELLO_DATA, kiln_sandbox_data_bytes());
   bool sent = kiln__wire_finish(&out) && kiln__wire_send(KILN_CHANNEL, &out, /* fd= */ -1, 0) == 0;
   kiln__wire_out_release(&out);
   return sent;
@@ -67,12 +75,12 @@ static pid_t fork_worker(int *tid_address) {
   return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
-int kiln_zygote_main(pid_t parent) {
+int kiln_zygote_main(pid_t parent, const char *v8_flags) {
   static kiln_engine engine;
   static _Alignas(8) char buffer[KILN_WIRE_BUFFER];
   kv8_error err;
   if (!kiln_sandbox_prepare(parent)) return EXIT_FAILURE;
-  if (start(&engine, &err) != KV8_OK || !say_hello(&engine)) return EXIT_FAILURE;
+  if (start(&engine, v8_flags, &err) != KV8_OK || !say_hello(&engine)) return EXIT_FAILURE;
   int *tid_address = NULL;
   if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
   for (;;) {

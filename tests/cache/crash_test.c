@@ -85,7 +85,7 @@ static uint64_t kill_writer(const victim *v) {
 
 static void expect_entries(kcc_store *store, unsigned writer, uint64_t count) {
   for (uint64_t i = 0; i < count; i++) {
-    kcc_digest key = digest_of_number(number_of(writer, i));
+    kcc_digest key = key_of_number(number_of(writer, i));
     kcc_entry entry;
     kcc_error err;
     kcc_status status = kcc_store_get(store, &key, &test_engine, &entry, &err);

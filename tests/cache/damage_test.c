@@ -24,22 +24,25 @@ static const char blob[] = "cached data of a very small script";
 static const char text[] = "1+1";
 
 static void put_small(void) {
-  kcc_put put = {.key = key,
-                 .fingerprint = test_engine,
-                 .source = digest_of_text(text),
-                 .source_length = strlen(text),
-                 .kind = KCC_FUNCTION,
-                 .mode = KCC_WARM,
-                 .filename = {"small.js", 8},
+  static const kcc_span params[] = {{"a", 1}};
+  kcc_put put = {.parts = {.fingerprint = test_engine,
+                           .source = digest_of_text(text),
+                           .source_length = strlen(text),
+                           .kind = KCC_FUNCTION,
+                           .mode = KCC_WORKLOAD,
+                           .filename = {"small.js", 8},
+                           .line_offset = 1,
+                           .params = params,
+                           .params_count = 1,
+                           .workload = digest_of_text("f(1)")},
                  .blob = {blob, sizeof(blob)},
                  .source_text = {text, strlen(text)}};
-  must(kcc_store_put(store, &put, NULL));
+  must(kcc_store_put(store, &put, &key, NULL));
 }
 
 static void open_store(void) {
   directory = make_directory();
   must(kcc_store_open(directory, NULL, &store, NULL));
-  key = digest_of_text("the key");
   put_small();
   db = open_database(directory);
 }
@@ -135,13 +138,14 @@ START_TEST(every_flipped_bit_of_the_envelope_is_a_miss) {
 END_TEST
 
 START_TEST(every_flipped_bit_of_the_metadata_is_a_miss) {
-  static const char *const blobs[] = {"key", "source", "filename", "hash"};
+  static const char *const blobs[] = {"key", "source", "filename", "hash", "workload", "parts"};
   static const char *const texts[] = {"engine", "v8_version"};
-  static const char *const integers[] = {"source_length", "blob_length", "kind", "mode", "created"};
+  static const char *const integers[] = {"source_length", "blob_length", "kind",
+                                         "mode",          "created",     "name"};
   char select[128];
   char update[128];
   size_t bits = 0;
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < 6; i++) {
     snprintf(select, sizeof(select), "SELECT %s FROM entries", blobs[i]);
     snprintf(update, sizeof(update), "UPDATE entries SET %s=?1", blobs[i]);
     bits += flip_bytes(select, update);
@@ -151,8 +155,10 @@ START_TEST(every_flipped_bit_of_the_metadata_is_a_miss) {
     snprintf(update, sizeof(update), "UPDATE entries SET %s=CAST(?1 AS TEXT)", texts[i]);
     bits += flip_bytes(select, update);
   }
-  for (size_t i = 0; i < 5; i++) bits += flip_integer("entries", integers[i]);
-  ck_assert_uint_gt(bits, 8 * (32 + 32 + 8 + 16 + 7 + 19));
+  for (size_t i = 0; i < 6; i++) bits += flip_integer("entries", integers[i]);
+  ck_assert_uint_gt(bits, 8 * (32 + 32 + 8 + 16 + 32 + 80 + 8 + 9 + 7 + 19));
+  /* No column that this test does not know: those of above, and id. */
+  ck_assert_int_eq(sql_integer(db, "SELECT count(*) FROM pragma_table_info('entries')"), 15);
 }
 END_TEST
 
@@ -180,6 +186,16 @@ START_TEST(missing_rows_and_odd_values_are_damage) {
       "UPDATE entries SET blob_length=-1",
       "UPDATE entries SET blob_length=9223372036854775807",
       "UPDATE entries SET kind=3",
+      "UPDATE entries SET workload=NULL,name=NULL,parts=NULL",
+      "UPDATE entries SET workload=NULL",
+      "UPDATE entries SET workload=zeroblob(32)",
+      "UPDATE entries SET name=NULL",
+      "UPDATE entries SET name=0",
+      "UPDATE entries SET parts=NULL",
+      "UPDATE entries SET parts=x''",
+      "UPDATE entries SET parts=substr(parts,1,56)",
+      "UPDATE entries SET parts=CAST(parts||x'00' AS BLOB)",
+      "UPDATE entries SET parts=randomblob(100000)",
   };
   for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
     run_sql(db, damages[i]);
@@ -190,9 +206,9 @@ END_TEST
 
 /* A whole and valid entry under a key that is not its own. */
 START_TEST(swapped_entries_are_damage) {
-  kcc_digest other = digest_of_text("other");
-  kcc_put put = {.key = other, .fingerprint = test_engine, .blob = {"other data", 10}};
-  must(kcc_store_put(store, &put, NULL));
+  kcc_digest other;
+  kcc_put put = {.parts = {.fingerprint = test_engine}, .blob = {"other data", 10}};
+  must(kcc_store_put(store, &put, &other, NULL));
   run_sql(db, "CREATE TEMP TABLE t AS SELECT id,bytes FROM blobs");
   run_sql(db, "UPDATE blobs SET bytes=(SELECT bytes FROM t WHERE t.id<>blobs.id)");
   expect_healing();
@@ -331,7 +347,7 @@ START_TEST(damaged_page_of_the_database_is_told) {
   ck_assert(!result.database_ok);
   ck_assert_uint_ge(result.damaged, 20);
   ck_assert_int_eq(many, 100);
-  kcc_digest third = digest_of_number(3);
+  kcc_digest third = key_of_number(3);
   kcc_entry entry;
   ck_assert_int_eq(kcc_store_get(store, &third, NULL, &entry, &err), KCC_ECORRUPT);
   ck_assert_ptr_nonnull(strstr(err.message, "kiln.db"));
@@ -444,7 +460,7 @@ static size_t use_wreck(const char *wreck) {
   if (kcc_store_open(wreck, NULL, &s, &err) != KCC_OK) return 0;
   for (uint64_t i = 0; i < ENTRIES; i++) {
     kcc_entry entry;
-    kcc_digest number = digest_of_number(i);
+    kcc_digest number = key_of_number(i);
     if (kcc_store_get(s, &number, &test_engine, &entry, &err) != KCC_OK) continue;
     ck_assert(is_numbered(&entry, i));
     kcc_digest source = entry.info.source;
@@ -458,7 +474,7 @@ static size_t use_wreck(const char *wreck) {
   kcc_store_verify(s, accept_any, &length, &result, &err);
   kcc_store_stats(s, &totals, &err);
   for (uint64_t i = 0; i < ENTRIES; i += 3) {
-    kcc_digest number = digest_of_number(i);
+    kcc_digest number = key_of_number(i);
     if (i % 2)
       kcc_store_remove(s, &number, &err);
     else
@@ -467,7 +483,7 @@ static size_t use_wreck(const char *wreck) {
   kcc_store_flush(s, &err);
   for (uint64_t i = 0; i < ENTRIES; i++) {
     kcc_entry entry;
-    kcc_digest number = digest_of_number(i);
+    kcc_digest number = key_of_number(i);
     if (kcc_store_get(s, &number, NULL, &entry, &err) != KCC_OK) continue;
     ck_assert(is_numbered(&entry, i));
     kcc_entry_free(&entry);
@@ -535,7 +551,7 @@ START_TEST(damage_under_an_open_store_never_gives_a_wrong_byte) {
     flip_file(file, 20);
     for (uint64_t i = 0; i < ENTRIES; i++) {
       kcc_entry entry;
-      kcc_digest number = digest_of_number(i);
+      kcc_digest number = key_of_number(i);
       if (kcc_store_get(store, &number, NULL, &entry, &err) != KCC_OK) continue;
       ck_assert(is_numbered(&entry, i));
       kcc_entry_free(&entry);

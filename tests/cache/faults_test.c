@@ -64,7 +64,7 @@ static bool accept_any(void *user, const kcc_entry_info *info) {
 static void try_get(kcc_store *store, uint64_t number, bool must_exist) {
   kcc_error err;
   kcc_entry entry;
-  kcc_digest key = digest_of_number(number);
+  kcc_digest key = key_of_number(number);
   kcc_status status = kcc_store_get(store, &key, &test_engine, &entry, &err);
   expect_allowed(status, &err);
   if (must_exist) must(status);
@@ -90,9 +90,56 @@ static void scan(kcc_store *store) {
   if (status == KCC_OK) ck_assert_uint_eq(result.damaged, 0);
 }
 
-/* Entries 0 and 8 (which reaches over several pages) are put, 16 is there already and is removed;
- * bit n of the result says that entry 8n is there for sure afterwards, bit n + 8 that it is gone.
- */
+static bool accept_item(void *user, const kcc_quarantined *item) {
+  *(size_t *)user += strlen(item->reason);
+  return true;
+}
+
+static void try_parts(kcc_store *store, uint64_t number) {
+  kcc_error err;
+  kcc_entry_parts parts;
+  size_t seen = 0;
+  kcc_digest key = key_of_number(number);
+  kcc_status status = kcc_store_get_parts(store, &key, &parts, &err);
+  expect_allowed(status, &err);
+  if (status == KCC_OK) {
+    kcc_digest again = key_of_parts(&parts.parts);
+    ck_assert_mem_eq(again.bytes, key.bytes, KCC_DIGEST_BYTES);
+    kcc_entry_parts_free(&parts);
+  }
+  kcc_key_parts like = parts_of_number(number);
+  expect_allowed(kcc_store_each_like(store, &like, accept_any, &seen, &err), &err);
+}
+
+/* With parameters that reach over several pages, and two texts, for which others go. */
+static void try_put_big(kcc_store *store) {
+  static char name[30000];
+  static const char source[] = "(a, b) => a", workload[] = "f(1, 2)";
+  kcc_error err;
+  kcc_span params[] = {{name, sizeof(name)}, {"b", 1}};
+  kcc_put put = {.parts = {.fingerprint = test_engine,
+                           .kind = KCC_FUNCTION,
+                           .mode = KCC_WORKLOAD,
+                           .source = digest_of_text(source),
+                           .source_length = strlen(source),
+                           .filename = {name, 5000},
+                           .params = params,
+                           .params_count = 2,
+                           .workload = digest_of_text(workload)},
+                 .blob = {"blob", 4},
+                 .source_text = {source, strlen(source)},
+                 .workload_text = {workload, strlen(workload)}};
+  kcc_digest key = key_of_parts(&put.parts);
+  kcc_entry_parts parts;
+  expect_allowed(kcc_store_put(store, &put, NULL, &err), &err);
+  kcc_status status = kcc_store_get_parts(store, &key, &parts, &err);
+  expect_allowed(status, &err);
+  if (status == KCC_OK) kcc_entry_parts_free(&parts);
+}
+
+/* Entries 0 and 8 (which reaches over several pages) are put, 16 and 24 are there already; 16 is
+ * removed and 24 quarantined. Bit n of the result says that entry 8n is there for sure afterwards,
+ * bit n + 8 that it is gone. */
 static unsigned work(kcc_store *store) {
   kcc_error err;
   unsigned known = 0;
@@ -102,8 +149,16 @@ static unsigned work(kcc_store *store) {
     if (status == KCC_OK) known |= 1u << i;
   }
   for (uint64_t i = 0; i < 3; i++) try_get(store, i * 8, /* must_exist= */ false);
+  try_parts(store, 8);
+  try_put_big(store);
   scan(store);
-  kcc_digest key = digest_of_number(16);
+  size_t seen = 0;
+  kcc_digest bad = key_of_number(24);
+  kcc_status moved = kcc_store_quarantine(store, &bad, "its user died", &err);
+  expect_allowed(moved, &err);
+  if (moved == KCC_OK) known |= 1u << 11;
+  expect_allowed(kcc_store_list_quarantine(store, accept_item, &seen, &err), &err);
+  kcc_digest key = key_of_number(16);
   kcc_status status = kcc_store_remove(store, &key, &err);
   expect_allowed(status, &err);
   if (status == KCC_OK) known |= 1u << 10;
@@ -118,11 +173,13 @@ static void expect_good(kcc_store *store, unsigned known) {
   ck_assert(result.database_ok);
   ck_assert_uint_eq(result.damaged, 0);
   for (uint64_t i = 0; i < 3; i++) try_get(store, i * 8, (known >> i & 1) != 0);
-  kcc_digest key = digest_of_number(16);
+  kcc_digest key = key_of_number(16);
   if (known >> 10 & 1) ck_assert_int_eq(kcc_store_get(store, &key, NULL, &entry, NULL), KCC_MISS);
+  key = key_of_number(24);
+  if (known >> 11 & 1) ck_assert_int_eq(kcc_store_get(store, &key, NULL, &entry, NULL), KCC_MISS);
   put_numbered(store, 100, 1);
   try_get(store, 100, true);
-  key = digest_of_number(100);
+  key = key_of_number(100);
   must(kcc_store_remove(store, &key, NULL));
 }
 
@@ -130,6 +187,7 @@ static kcc_status open_it(kcc_store **ret_store, kcc_error *err) {
   kcc_store_options options = KCC_STORE_OPTIONS_INIT;
   options.touch_every_ms = 3600000; /* the flusher shall not take part */
   options.busy_ms = 30;
+  options.sources_max_bytes = 330; /* two of the texts here */
   return kcc_store_open(directory, &options, ret_store, err);
 }
 
@@ -140,6 +198,7 @@ static bool run_with_fault(long n, bool until_disarmed) {
   directory = make_directory();
   must(open_it(&store, NULL));
   put_numbered(store, 16, 1);
+  put_numbered(store, 24, 1);
   kcc_store_close(store);
   store = NULL;
 
@@ -164,7 +223,36 @@ static bool run_with_fault(long n, bool until_disarmed) {
   return failed;
 }
 
+/* The n-th call fails while a store is made. */
+static bool make_with_fault(long n, bool until_disarmed) {
+  kcc_store *store = NULL;
+  kcc_error err;
+  directory = make_directory();
+  arm(n, until_disarmed);
+  kcc_status status = open_it(&store, &err);
+  expect_allowed(status, &err);
+  bool failed = atomic_load(&faults) > 0;
+  disarm();
+  kcc_store_close(store);
+  must(open_it(&store, NULL));
+  put_numbered(store, 0, 1);
+  put_numbered(store, 16, 1);
+  expect_good(store, 1);
+  kcc_store_close(store);
+  remove_directory(directory);
+  return failed;
+}
+
+static void sweep_making(void) {
+  for (int until_disarmed = 0; until_disarmed < 2; until_disarmed++) {
+    long n = 1;
+    while (make_with_fault(n, until_disarmed)) n++;
+    ck_assert_int_gt(n, 1);
+  }
+}
+
 static void sweep(long step) {
+  sweep_making();
   for (int until_disarmed = 0; until_disarmed < 2; until_disarmed++) {
     long n = 1;
     while (run_with_fault(n, until_disarmed)) n += n < 150 ? 1 : step;

@@ -91,7 +91,7 @@ static void get(worker *w, uint64_t number, uint32_t expected) {
   kcc_error err;
   kcc_entry entry;
   uint32_t version;
-  kcc_digest key = digest_of_number(number);
+  kcc_digest key = key_of_number(number);
   kcc_status status = kcc_store_get(w->store, &key, &test_engine, &entry, &err);
   w->counts.gets++;
   note_failure(w, status, &err);
@@ -111,7 +111,7 @@ static void get(worker *w, uint64_t number, uint32_t expected) {
 
 static void remove_number(worker *w, uint64_t number) {
   kcc_error err;
-  kcc_digest key = digest_of_number(number);
+  kcc_digest key = key_of_number(number);
   w->counts.removes++;
   note_failure(w, kcc_store_remove(w->store, &key, &err), &err);
 }

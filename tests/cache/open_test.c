@@ -137,7 +137,7 @@ START_TEST(path_through_a_symbolic_link_is_the_same_store) {
   put_numbered(store, 1, 1);
   kcc_store_close(store);
   must(kcc_store_open(target, NULL, &store, &err));
-  kcc_digest key = digest_of_number(1);
+  kcc_digest key = key_of_number(1);
   kcc_entry entry;
   must(kcc_store_get(store, &key, NULL, &entry, &err));
   kcc_entry_free(&entry);
@@ -193,6 +193,12 @@ START_TEST(unknown_options_are_refused) {
   options.touch_max = KCC_TOUCH_MAX + 1;
   expect_refusal(kcc_store_open(directory, &options, &store, &err), KCC_EINVAL, "touch_max");
   options.touch_max = KCC_TOUCH_MAX;
+  options.source_max_bytes = (uint64_t)KCC_ENTRY_MAX_BYTES + 1;
+  expect_refusal(kcc_store_open(directory, &options, &store, &err), KCC_EINVAL, "source_max_bytes");
+  options.source_max_bytes = 0;
+  options.sources_max_bytes = UINT64_MAX;
+  expect_refusal(kcc_store_open(directory, &options, &store, &err), KCC_EINVAL,
+                 "sources_max_bytes");
   options.struct_size = offsetof(kcc_store_options, touch_max); /* an older caller's */
   must(kcc_store_open(directory, &options, &store, &err));
 }
@@ -241,8 +247,8 @@ START_TEST(schema_that_is_newer) {
   sqlite3 *db = open_database(directory);
   run_sql(db, "PRAGMA user_version=7");
   sqlite3_close(db);
-  expect_refusal(open_it(), KCC_ENEWER, "schema 7 is newer than 1");
-  expect_refusal(open_read_only(), KCC_ENEWER, "schema 7 is newer than 1");
+  expect_refusal(open_it(), KCC_ENEWER, "schema 7 is newer than 2");
+  expect_refusal(open_read_only(), KCC_ENEWER, "schema 7 is newer than 2");
   db = open_database(directory);
   run_sql(db, "PRAGMA user_version=-1");
   sqlite3_close(db);
@@ -281,7 +287,7 @@ START_TEST(empty_file_and_version_0_migrate) {
   must(open_it());
   put_numbered(store, 1, 1);
   sqlite3 *db = open_database(directory);
-  ck_assert_int_eq(sql_integer(db, "PRAGMA user_version"), 1);
+  ck_assert_int_eq(sql_integer(db, "PRAGMA user_version"), 2);
   ck_assert_int_eq(sql_integer(db, "PRAGMA application_id"), KCC__APPLICATION_ID);
   ck_assert_int_eq(sql_integer(db, "SELECT journal_mode='wal' FROM pragma_journal_mode"), 1);
   sqlite3_close(db);
@@ -292,7 +298,7 @@ START_TEST(read_only_store_does_not_migrate) {
   char sql[100];
   snprintf(sql, sizeof(sql), "PRAGMA application_id=%d", KCC__APPLICATION_ID);
   make_database(sql);
-  expect_refusal(open_read_only(), KCC_EREADONLY, "schema 0 is older than 1");
+  expect_refusal(open_read_only(), KCC_EREADONLY, "schema 0 is older than 2");
   write_file("", 0);
   expect_refusal(open_read_only(), KCC_ENOTSTORE, "an empty database");
   ck_assert_int_eq(unlink(file), 0);
@@ -302,24 +308,24 @@ END_TEST
 
 /* The next version is one more row: tried with one that does not exist yet. */
 START_TEST(next_version_is_one_row_more) {
-  static const kcc__migration bad = {2, "ALTER TABLE entries ADD COLUMN weight INTEGER; SELECT x;"};
+  static const kcc__migration bad = {3, "ALTER TABLE entries ADD COLUMN weight INTEGER; SELECT x;"};
   static const kcc__migration good = {
-      2, "ALTER TABLE uses ADD COLUMN weight INTEGER NOT NULL DEFAULT 5;"};
+      3, "ALTER TABLE uses ADD COLUMN weight INTEGER NOT NULL DEFAULT 5;"};
   must(open_it());
   put_numbered(store, 1, 1);
   kcc__conn *conn = &store->writer;
-  kcc__migration steps[] = {kcc__migrations[0], bad};
+  kcc__migration steps[] = {kcc__migrations[0], kcc__migrations[1], bad};
   sqlite3 *db = open_database(directory);
-  ck_assert_int_ne(kcc__schema_prepare(conn, steps, 2, &err), KCC_OK);
-  ck_assert_int_eq(sql_integer(db, "PRAGMA user_version"), 1); /* all of it, or nothing */
+  ck_assert_int_ne(kcc__schema_prepare(conn, steps, 3, &err), KCC_OK);
+  ck_assert_int_eq(sql_integer(db, "PRAGMA user_version"), 2); /* all of it, or nothing */
   put_numbered(store, 2, 1);
-  steps[1] = good;
-  must(kcc__schema_prepare(conn, steps, 2, &err));
-  must(kcc__schema_prepare(conn, steps, 2, &err));
-  ck_assert_int_eq(sql_integer(db, "PRAGMA user_version"), 2);
+  steps[2] = good;
+  must(kcc__schema_prepare(conn, steps, 3, &err));
+  must(kcc__schema_prepare(conn, steps, 3, &err));
+  ck_assert_int_eq(sql_integer(db, "PRAGMA user_version"), 3);
   ck_assert_int_eq(sql_integer(db, "SELECT sum(weight) FROM uses"), 10);
   sqlite3_close(db);
-  ck_assert_int_eq(kcc__migrations_count, 1);
+  ck_assert_int_eq(kcc__migrations_count, 2);
 }
 END_TEST
 

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "tests/cache/support.h"
@@ -61,9 +62,13 @@ static void measure(kcc_store *store, size_t size, size_t entries, size_t gets, 
   uint64_t start = now_ns(CLOCK_MONOTONIC);
   for (size_t i = 0; i < entries; i++) {
     fill_bytes(blob, size, i * 31 + size);
-    keys[i] = digest_of_number(size * 1000 + i);
-    kcc_put put = {.key = keys[i], .fingerprint = engine, .blob = {blob, size}};
-    must(kcc_store_put(store, &put, NULL));
+    char name[48];
+    snprintf(name, sizeof(name), "/srv/www/scripts/%zu/%zu.js", size, i);
+    kcc_put put = {.parts = {.fingerprint = engine,
+                             .source = digest_of_number(size * 1000 + i),
+                             .filename = {name, strlen(name)}},
+                   .blob = {blob, size}};
+    must(kcc_store_put(store, &put, &keys[i], NULL));
   }
   double put_us = (double)(now_ns(CLOCK_MONOTONIC) - start) / 1e3 / (double)entries;
   for (size_t round = 0; round < ROUNDS; round++) {

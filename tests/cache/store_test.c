@@ -31,7 +31,7 @@ static void reopen(const kcc_store_options *options) {
 }
 
 static kcc_status get_number(uint64_t number, kcc_entry *ret_entry) {
-  kcc_digest key = digest_of_number(number);
+  kcc_digest key = key_of_number(number);
   return kcc_store_get(store, &key, &test_engine, ret_entry, &err);
 }
 
@@ -50,28 +50,36 @@ static kcc_stats stats(void) {
 
 START_TEST(put_then_get) {
   static const char blob[] = "some cached data";
-  kcc_put put = {.key = digest_of_text("k"),
-                 .fingerprint = test_engine,
-                 .source = digest_of_text("var a = 1"),
-                 .source_length = 9,
-                 .kind = KCC_MODULE,
-                 .mode = KCC_EAGER,
-                 .filename = {"a.mjs", 5},
+  kcc_put put = {.parts = {.fingerprint = test_engine,
+                           .source = digest_of_text("var a = 1"),
+                           .source_length = 9,
+                           .kind = KCC_MODULE,
+                           .mode = KCC_EAGER,
+                           .filename = {"a.mjs", 5},
+                           .line_offset = -3,
+                           .column_offset = INT32_MAX},
                  .blob = {blob, sizeof(blob)}};
-  must(kcc_store_put(store, &put, &err));
+  kcc_digest key, expected = key_of_parts(&put.parts), engine;
+  must(kcc_store_put(store, &put, &key, &err));
+  ck_assert_mem_eq(key.bytes, expected.bytes, KCC_DIGEST_BYTES);
+  must(kcc_fingerprint_id(&test_engine, &engine, &err));
   kcc_entry entry;
-  must(kcc_store_get(store, &put.key, &test_engine, &entry, &err));
+  must(kcc_store_get(store, &key, &test_engine, &entry, &err));
   ck_assert_uint_eq(entry.blob.length, sizeof(blob));
   ck_assert_mem_eq(entry.blob.data, blob, sizeof(blob));
   ck_assert_uint_eq((uintptr_t)entry.blob.data % 8, 0);
-  ck_assert_mem_eq(entry.info.key.bytes, put.key.bytes, KCC_DIGEST_BYTES);
-  ck_assert_mem_eq(entry.info.source.bytes, put.source.bytes, KCC_DIGEST_BYTES);
+  ck_assert_mem_eq(entry.info.key.bytes, key.bytes, KCC_DIGEST_BYTES);
+  ck_assert_mem_eq(entry.info.source.bytes, put.parts.source.bytes, KCC_DIGEST_BYTES);
   ck_assert_uint_eq(entry.info.source_length, 9);
   ck_assert_uint_eq(entry.info.blob_length, sizeof(blob));
   ck_assert_int_eq(entry.info.kind, KCC_MODULE);
   ck_assert_int_eq(entry.info.mode, KCC_EAGER);
   ck_assert_str_eq(entry.info.engine, test_engine.engine);
   ck_assert_str_eq(entry.info.v8_version, test_engine.v8_version);
+  ck_assert_str_eq(entry.info.build_id, test_engine.build_id);
+  ck_assert_mem_eq(entry.info.fingerprint_id.bytes, engine.bytes, KCC_DIGEST_BYTES);
+  ck_assert_int_eq(entry.info.line_offset, -3);
+  ck_assert_int_eq(entry.info.column_offset, INT32_MAX);
   ck_assert_str_eq(entry.info.filename, "a.mjs");
   ck_assert_int_gt(entry.info.created_unix_ms, 1500000000000);
   ck_assert_int_ge(entry.info.used_unix_ms, entry.info.created_unix_ms);
@@ -90,12 +98,12 @@ START_TEST(sizes_around_every_boundary) {
   ck_assert_ptr_nonnull(bytes);
   for (size_t i = 0; i < count; i++) {
     fill_bytes(bytes, sizes[i], i);
-    kcc_put put = {.key = digest_of_number(i), .blob = {bytes, sizes[i]}};
-    must(kcc_store_put(store, &put, &err));
+    kcc_put put = {.parts = parts_of_number(i), .blob = {bytes, sizes[i]}};
+    must(kcc_store_put(store, &put, /* ret_key= */ NULL, &err));
   }
   for (int round = 0; round < 2; round++) {
     for (size_t i = 0; i < count; i++) {
-      kcc_digest key = digest_of_number(i);
+      kcc_digest key = key_of_number(i);
       kcc_entry entry;
       must(kcc_store_get(store, &key, NULL, &entry, &err));
       fill_bytes(bytes, sizes[i], i);
@@ -128,7 +136,7 @@ END_TEST
 
 START_TEST(another_engine_is_a_miss_and_no_damage) {
   put_numbered(store, 1, 1);
-  kcc_digest key = digest_of_number(1);
+  kcc_digest key = key_of_number(1);
   kcc_fingerprint other = test_engine;
   kcc_entry entry;
   other.build_id = "another";
@@ -149,21 +157,18 @@ START_TEST(another_engine_is_a_miss_and_no_damage) {
 }
 END_TEST
 
-/* Two keys of the same first 64 bits share a row: the later one replaces, neither is damage. */
+/* Two keys of the same first 64 bits share a row; that is no damage. */
 START_TEST(keys_alike_in_64_bits_are_told_apart) {
-  kcc_digest a = digest_of_text("a");
-  kcc_digest b = a;
+  put_numbered(store, 1, 1);
+  kcc_digest b = key_of_number(1);
   b.bytes[20] ^= 1;
-  kcc_put put = {.key = a, .blob = {"a", 1}};
   kcc_entry entry;
-  must(kcc_store_put(store, &put, &err));
+  kcc_entry_parts parts;
   ck_assert_int_eq(kcc_store_get(store, &b, NULL, &entry, &err), KCC_MISS);
+  ck_assert_int_eq(kcc_store_get_parts(store, &b, &parts, &err), KCC_MISS);
   ck_assert_int_eq(kcc_store_remove(store, &b, &err), KCC_MISS);
-  put.key = b;
-  must(kcc_store_put(store, &put, &err));
-  ck_assert_int_eq(kcc_store_get(store, &a, NULL, &entry, &err), KCC_MISS);
-  must(kcc_store_get(store, &b, NULL, &entry, &err));
-  kcc_entry_free(&entry);
+  ck_assert_int_eq(kcc_store_quarantine(store, &b, "no", &err), KCC_MISS);
+  expect_number(1);
   ck_assert_uint_eq(stats().corrupt, 0);
 }
 END_TEST
@@ -183,7 +188,7 @@ END_TEST
 
 START_TEST(remove_removes_once) {
   put_numbered(store, 3, 1);
-  kcc_digest key = digest_of_number(3);
+  kcc_digest key = key_of_number(3);
   kcc_entry entry;
   must(kcc_store_remove(store, &key, &err));
   ck_assert_int_eq(get_number(3, &entry), KCC_MISS);
@@ -227,13 +232,16 @@ END_TEST
 /* ---- sources -----------------------------------------------------------------------------------
  */
 
-static kcc_status put_source(uint64_t key, const char *text, bool keep) {
-  kcc_put put = {.key = digest_of_number(key),
-                 .source = digest_of_text(text),
-                 .source_length = strlen(text),
-                 .blob = {"b", 1}};
+static kcc_key_parts parts_of(uint64_t number, const char *text) {
+  return (kcc_key_parts){.source = digest_of_text(text),
+                         .source_length = strlen(text),
+                         .line_offset = (int32_t)number};
+}
+
+static kcc_status put_source(uint64_t number, const char *text, bool keep) {
+  kcc_put put = {.parts = parts_of(number, text), .blob = {"b", 1}};
   if (keep) put.source_text = (kcc_span){text, strlen(text)};
-  return kcc_store_put(store, &put, &err);
+  return kcc_store_put(store, &put, /* ret_key= */ NULL, &err);
 }
 
 static bool has_source(const char *text) {
@@ -251,9 +259,10 @@ static bool has_source(const char *text) {
   return true;
 }
 
-static void remove_key(uint64_t key) {
-  kcc_digest digest = digest_of_number(key);
-  must(kcc_store_remove(store, &digest, &err));
+static void remove_entry(uint64_t number, const char *text) {
+  kcc_key_parts parts = parts_of(number, text);
+  kcc_digest key = key_of_parts(&parts);
+  must(kcc_store_remove(store, &key, &err));
 }
 
 START_TEST(source_lives_as_long_as_an_entry_names_it) {
@@ -263,11 +272,11 @@ START_TEST(source_lives_as_long_as_an_entry_names_it) {
   must(put_source(4, "unkept", false));
   ck_assert(has_source("text"));
   ck_assert(!has_source("unkept"));
-  remove_key(1);
+  remove_entry(1, "text");
   ck_assert(has_source("text"));
-  remove_key(2);
+  remove_entry(2, "text");
   ck_assert(has_source("text"));
-  remove_key(3);
+  remove_entry(3, "text");
   ck_assert(!has_source("text"));
   sqlite3 *db = open_database(directory);
   ck_assert_int_eq(sql_integer(db, "SELECT count(*) FROM sources"), 0);
@@ -275,13 +284,10 @@ START_TEST(source_lives_as_long_as_an_entry_names_it) {
 }
 END_TEST
 
-START_TEST(source_goes_when_its_entry_is_replaced) {
-  must(put_source(1, "old text", true));
-  must(put_source(1, "new text", true));
-  ck_assert(!has_source("old text"));
-  ck_assert(has_source("new text"));
-  must(put_source(1, "new text", false));
-  ck_assert(has_source("new text"));
+START_TEST(source_stays_when_its_entry_is_replaced) {
+  must(put_source(1, "text", true));
+  must(put_source(1, "text", false));
+  ck_assert(has_source("text"));
 }
 END_TEST
 
@@ -302,15 +308,13 @@ START_TEST(source_is_stored_once_and_compressed) {
 END_TEST
 
 START_TEST(source_of_another_digest_is_refused) {
-  kcc_put put = {.key = digest_of_number(1),
-                 .source = digest_of_text("one thing"),
-                 .source_length = 5,
+  kcc_put put = {.parts = {.source = digest_of_text("one thing"), .source_length = 5},
                  .blob = {"b", 1},
                  .source_text = {"other", 5}};
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_EINVAL);
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_EINVAL);
   ck_assert_str_eq(err.message, "source text: its digest is not the one given");
-  put.source_length = 6;
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_EINVAL);
+  put.parts.source_length = 6;
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_EINVAL);
   ck_assert_uint_eq(stats().entries, 0);
   ck_assert_uint_eq(stats().errors, 2);
 }
@@ -472,20 +476,21 @@ START_TEST(blob_over_the_limit_is_too_big) {
   options.entry_max_bytes = 100;
   reopen(&options);
   char bytes[101] = {0};
-  kcc_put put = {.key = digest_of_text("k"), .blob = {bytes, 100}};
-  must(kcc_store_put(store, &put, &err));
+  kcc_put put = {.blob = {bytes, 100}};
+  must(kcc_store_put(store, &put, NULL, &err));
   put.blob.length = 101;
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_ETOOBIG);
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_ETOOBIG);
   ck_assert_str_eq(err.message, "blob is 101 bytes, limit 100");
   ck_assert_int_eq(err.status, KCC_ETOOBIG);
   put.blob.length = (size_t)KCC_ENTRY_MAX_BYTES + 1;
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_ETOOBIG);
-  put.blob.length = 1;
-  put.source_text = (kcc_span){bytes, (size_t)KCC_ENTRY_MAX_BYTES + 1};
-  put.source_length = put.source_text.length;
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_ETOOBIG);
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_ETOOBIG);
 }
 END_TEST
+
+static bool never(void *user, const kcc_entry_info *info) {
+  (void)user;
+  ck_abort_msg("called for %s", info->filename);
+}
 
 START_TEST(bad_arguments_are_refused) {
   kcc_digest key = digest_of_text("k");
@@ -497,42 +502,47 @@ START_TEST(bad_arguments_are_refused) {
   ck_assert_int_eq(kcc_store_get(store, &key, NULL, NULL, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_get_source(store, NULL, &entry, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_get_source(store, &key, NULL, NULL), KCC_EINVAL);
-  ck_assert_int_eq(kcc_store_put(store, NULL, &err), KCC_EINVAL);
+  ck_assert_int_eq(kcc_store_put(store, NULL, NULL, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_remove(store, NULL, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_stats(store, NULL, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_verify(store, NULL, NULL, NULL, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_stats(NULL, &s, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_verify(NULL, NULL, NULL, &result, &err), KCC_EINVAL);
   ck_assert_int_eq(kcc_store_flush(NULL, &err), KCC_EINVAL);
-  kcc_put put = {.key = key, .blob = {NULL, 3}};
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_EINVAL);
+  ck_assert_int_eq(kcc_store_each_like(store, NULL, never, NULL, &err), KCC_EINVAL);
+  ck_assert_int_eq(kcc_store_quarantine(store, &key, NULL, &err), KCC_EINVAL);
+  ck_assert_int_eq(kcc_store_list_quarantine(store, NULL, NULL, &err), KCC_EINVAL);
+  ck_assert_int_eq(kcc_store_get_parts(store, &key, NULL, &err), KCC_EINVAL);
+  kcc_put put = {.blob = {NULL, 3}};
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_EINVAL);
   put.blob = (kcc_span){"abc", 3};
-  put.kind = (kcc_kind)9;
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_EINVAL);
-  put.kind = KCC_SCRIPT;
-  put.source_length = UINT64_MAX;
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_EINVAL);
-  put.source_length = 0;
-  put.fingerprint.engine = "a-name-that-is-too-long-for-its-32-bytes";
-  ck_assert_int_eq(kcc_store_put(store, &put, &err), KCC_EINVAL);
-  put.fingerprint.engine = NULL;
-  must(kcc_store_put(store, &put, &err));
+  put.parts.kind = (kcc_kind)9;
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_EINVAL);
+  put.parts.kind = KCC_SCRIPT;
+  put.parts.source_length = UINT64_MAX;
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_EINVAL);
+  put.parts.source_length = 0;
+  put.parts.fingerprint.engine = "a-name-that-is-too-long-for-its-32-bytes";
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_EINVAL);
+  put.parts.fingerprint.engine = NULL;
+  must(kcc_store_put(store, &put, NULL, &err));
 }
 END_TEST
 
 START_TEST(long_filename_is_cut_at_a_character) {
   char name[300];
   for (size_t i = 0; i + 1 < sizeof(name); i += 2) memcpy(name + i, "\xc3\xa9", 2); /* e acute */
-  kcc_put put = {.key = digest_of_text("k"), .blob = {"b", 1}, .filename = {name, sizeof(name)}};
-  must(kcc_store_put(store, &put, &err));
+  kcc_put put = {.parts = {.filename = {name, sizeof(name)}}, .blob = {"b", 1}};
+  kcc_digest key;
+  must(kcc_store_put(store, &put, &key, &err));
   kcc_entry entry;
-  must(kcc_store_get(store, &put.key, NULL, &entry, &err));
+  must(kcc_store_get(store, &key, NULL, &entry, &err));
   ck_assert_uint_eq(strlen(entry.info.filename), 254);
   ck_assert_mem_eq(entry.info.filename, name, 254);
   kcc_entry_free(&entry);
-  put.filename = (kcc_span){"a\0b", 3};
-  must(kcc_store_put(store, &put, &err));
-  must(kcc_store_get(store, &put.key, NULL, &entry, &err));
+  put.parts.filename = (kcc_span){"a\0b", 3};
+  must(kcc_store_put(store, &put, &key, &err));
+  must(kcc_store_get(store, &key, NULL, &entry, &err));
   ck_assert_str_eq(entry.info.filename, "a");
   kcc_entry_free(&entry);
 }
@@ -567,7 +577,7 @@ int main(void) {
   tcase_add_test(entries, entries_survive_reopening);
   tcase_add_test(entries, two_stores_of_one_process_share_a_file);
   tcase_add_test(entries, source_lives_as_long_as_an_entry_names_it);
-  tcase_add_test(entries, source_goes_when_its_entry_is_replaced);
+  tcase_add_test(entries, source_stays_when_its_entry_is_replaced);
   tcase_add_test(entries, source_is_stored_once_and_compressed);
   tcase_add_test(entries, source_of_another_digest_is_refused);
   tcase_add_test(entries, list_begins_with_the_last_used);

@@ -96,24 +96,43 @@ static uint8_t *numbered_bytes(uint64_t number, uint32_t version, size_t *ret_le
   return bytes;
 }
 
+static _Thread_local char number_name[32];
+static _Thread_local char number_text[64];
+
+kcc_key_parts parts_of_number(uint64_t number) {
+  static const kcc_span params[] = {{"exports", 7}, {"require", 7}};
+  snprintf(number_name, sizeof(number_name), "%llu.js", (unsigned long long)number);
+  /* Two entries share each source text. */
+  snprintf(number_text, sizeof(number_text), "/* source %llu */", (unsigned long long)(number / 2));
+  return (kcc_key_parts){.fingerprint = test_engine,
+                         .source = digest_of_text(number_text),
+                         .source_length = strlen(number_text),
+                         .kind = (kcc_kind)(number % 3),
+                         .mode = (kcc_mode)(number % 4),
+                         .filename = {number_name, strlen(number_name)},
+                         .line_offset = -(int32_t)(number % 5),
+                         .params = params,
+                         .params_count = number % 3};
+}
+
+kcc_digest key_of_parts(const kcc_key_parts *parts) {
+  kcc_digest key;
+  must(kcc_key_of(parts, &key, NULL));
+  return key;
+}
+
+kcc_digest key_of_number(uint64_t number) {
+  kcc_key_parts parts = parts_of_number(number);
+  return key_of_parts(&parts);
+}
+
 kcc_status try_put_numbered(kcc_store *store, uint64_t number, uint32_t version, kcc_error *err) {
-  char name[32];
-  char text[64];
   size_t length;
   uint8_t *bytes = numbered_bytes(number, version, &length);
-  snprintf(name, sizeof(name), "%llu.js", (unsigned long long)number);
-  snprintf(text, sizeof(text), "/* source %llu */", (unsigned long long)(number / 2));
-  /* Two entries share each source text; one in three numbers keeps it. */
-  kcc_put put = {.key = digest_of_number(number),
-                 .fingerprint = test_engine,
-                 .source = digest_of_text(text),
-                 .source_length = strlen(text),
-                 .kind = (kcc_kind)(number % 3),
-                 .mode = (kcc_mode)(number % 4),
-                 .filename = {name, strlen(name)},
-                 .blob = {bytes, length}};
-  if (number % 3 == 0) put.source_text = (kcc_span){text, strlen(text)};
-  kcc_status status = kcc_store_put(store, &put, err);
+  kcc_put put = {.parts = parts_of_number(number), .blob = {bytes, length}};
+  /* One in three numbers keeps its text. */
+  if (number % 3 == 0) put.source_text = (kcc_span){number_text, strlen(number_text)};
+  kcc_status status = kcc_store_put(store, &put, /* ret_key= */ NULL, err);
   free(bytes);
   return status;
 }

@@ -27,6 +27,7 @@ void must_be_ok(kcc_status status, const char *file, int line);
 void fill_bytes(uint8_t *bytes, size_t length, uint64_t seed);
 kcc_digest digest_of_number(uint64_t number);
 kcc_digest digest_of_text(const char *text);
+kcc_digest key_of_parts(const kcc_key_parts *parts);
 
 /* An entry made of its number alone, so that a reader can tell whether bytes are right: sizes from
  * 0 to about 40,000 bytes, different for each `version`. */
@@ -35,6 +36,9 @@ void put_numbered(kcc_store *store, uint64_t number, uint32_t version);
 kcc_status try_put_numbered(kcc_store *store, uint64_t number, uint32_t version, kcc_error *err);
 /* Whether the entry is what put_numbered(number, any version) stored. */
 bool is_numbered(const kcc_entry *entry, uint64_t number);
+/* Its key, and what that is made of; the latter is valid until the next call by the same thread. */
+kcc_digest key_of_number(uint64_t number);
+kcc_key_parts parts_of_number(uint64_t number);
 /* The fingerprint of those entries. */
 extern const kcc_fingerprint test_engine;
 

@@ -42,7 +42,7 @@ static size_t count_descriptors(void) {
 }
 
 static void get_and_check(kcc_store *from, uint64_t number, bool must_exist) {
-  kcc_digest key = digest_of_number(number);
+  kcc_digest key = key_of_number(number);
   kcc_entry entry;
   kcc_status status = kcc_store_get(from, &key, &test_engine, &entry, NULL);
   if (status == KCC_MISS && !must_exist) return;
@@ -72,7 +72,7 @@ static void *do_everything(void *unused) {
   for (uint32_t i = 0; i < 150; i++) {
     state = state * UINT64_C(6364136223846793005) + 1442695040888963407u;
     uint64_t number = (state >> 40) % NUMBERS;
-    kcc_digest key = digest_of_number(number);
+    kcc_digest key = key_of_number(number);
     kcc_status status = KCC_OK;
     kcc_stats s;
     kcc_verify_result result;
@@ -247,7 +247,7 @@ static int use_after_fork(void) {
   kcc_entry entry;
   kcc_stats s;
   kcc_store *second;
-  kcc_digest key = digest_of_number(1);
+  kcc_digest key = key_of_number(1);
   if (kcc_store_get(store, &key, NULL, &entry, &err) != KCC_EINVAL) return 1;
   if (!strstr(err.message, "before a fork")) return 2;
   if (try_put_numbered(store, 2, 1, &err) != KCC_EINVAL) return 3;

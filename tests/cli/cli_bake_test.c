@@ -20,22 +20,6 @@
 
 /* ---- precompile ---------------------------------------------------------------------- */
 
-static void make_tree(void) {
-  write_file("src/plain.js", "var a = 1;");
-  write_file("src/a.cjs", "module.exports = 1; return;");
-  write_file("src/b.mjs", "import 'x'; export const b = 1;");
-  write_file("src/esm-by-syntax.js", "export default 1;");
-  write_file("src/cjs-by-syntax.js", "if (1) return; var b = 2;");
-  write_file("src/deep/er/package.json", "{\"type\": \"module\"}");
-  write_file("src/deep/er/c.js", "await 1; export {};");
-  write_file("src/strict/package.json", "{\"type\": \"commonjs\"}");
-  write_file("src/strict/d.js", "return require;");
-  write_file("src/notes.txt", "no JavaScript");
-  write_file("src/.js", "a hidden file without an ending");
-  ck_assert_int_eq(symlink("..", "src/deep/loop"), 0);
-  ck_assert_int_eq(symlink("plain.js", "src/link.js"), 0);
-}
-
 START_TEST(precompile_a_folder) {
   static const char *const kinds[][2] = {{"src/plain.js", "script"},
                                          {"src/a.cjs", "commonjs"},
@@ -123,77 +107,6 @@ START_TEST(precompile_tells_failures) {
 }
 END_TEST
 
-/* What --out writes is what the store has, and official Node takes it. */
-START_TEST(precompile_out_is_for_node) {
-  make_tree();
-  outcome result = KILN("precompile", "--store", "store", "--out", "baked/here", "--quiet", "src");
-  expect_status(&result, 0);
-  outcome_free(&result);
-  size_t length, cache_length;
-  char *text = read_file("baked/here/manifest.json", &length);
-  json_t *manifest = parse(text), *entries = json_object_get(manifest, "entries");
-  ck_assert_int_eq(number_of(manifest, "version"), 1);
-  ck_assert_str_eq(string_of(json_object_get(manifest, "engine"), "name"), "node-18");
-  ck_assert_uint_eq(json_array_size(entries), 7);
-  size_t i;
-  json_t *entry;
-  json_array_foreach(entries, i, entry) {
-    char path[256], hex[KCC_HEX_BYTES];
-    kcc_digest digest;
-    (void)snprintf(path, sizeof(path), "baked/here/%s", string_of(entry, "cache"));
-    char *cache = read_file(path, &cache_length);
-    ck_assert_int_eq(number_of(entry, "blobBytes"), (long long)cache_length);
-    result = KILN("cache", "get", "--store", "store", string_of(entry, "key"));
-    expect_status(&result, 0);
-    ck_assert_uint_eq(result.out_length, cache_length);
-    ck_assert_mem_eq(result.out, cache, cache_length);
-    outcome_free(&result);
-    free(cache);
-    (void)snprintf(path, sizeof(path), "src/%s", string_of(entry, "file"));
-    char *source = read_file(path, &length);
-    ck_assert_int_eq(kcc_digest_of((kcc_span){source, length}, &digest, NULL), KCC_OK);
-    kcc_digest_format(&digest, hex);
-    ck_assert_str_eq(string_of(entry, "sourceSha256"), hex);
-    free(source);
-  }
-  json_decref(manifest);
-  free(text);
-  write_file(
-      "check.js",
-      "const fs = require('fs'), vm = require('vm');\n"
-      "const root = 'baked/here/';\n"
-      "for (const e of JSON.parse(fs.readFileSync(root + 'manifest.json')).entries) {\n"
-      "  const source = fs.readFileSync('src/' + e.file, 'utf8');\n"
-      "  const o = {filename: e.filename, cachedData: fs.readFileSync(root + e.cache)};\n"
-      "  const made = e.kind === 'script' ? new vm.Script(source, o)\n"
-      "    : e.kind === 'module' ? null\n"
-      "    : vm.compileFunction(source,\n"
-      "        ['exports', 'require', 'module', '__filename', '__dirname'], o);\n"
-      "  if (made === null) { new vm.SourceTextModule(source,\n"
-      "    {identifier: e.filename, cachedData: o.cachedData}); console.log('ok'); }\n"
-      "  else console.log(made.cachedDataRejected === false ? 'ok' : 'rejected ' + e.file);\n"
-      "}\n");
-  result = run_program(
-      KILN_TEST_NODE18,
-      (const char *const[]){"--experimental-vm-modules", "--no-warnings", "check.js", NULL},
-      (const char *const[]){NULL});
-  expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "ok\nok\nok\nok\nok\nok\nok\n");
-  outcome_free(&result);
-
-  result = KILN("precompile", "--store", "store", "--out", "baked", "src/plain.js",
-                "src/strict/../plain.js");
-  expect_status(&result, 1);
-  ck_assert(says(result.err, "would both be written as 'plain.js.cache'"));
-  outcome_free(&result);
-  write_file("file", "");
-  result = KILN("precompile", "--store", "store", "--out", "file/x", "src/plain.js");
-  expect_status(&result, 1);
-  ck_assert(says(result.err, "file/x"));
-  outcome_free(&result);
-}
-END_TEST
-
 START_TEST(precompile_modes_and_functions) {
   static const char *const modes[] = {"lazy", "eager", "warm", "workload"};
   write_file("a.js", "globalThis.go = function () { return [1, 2].map((x) => x * 2); };");
@@ -273,7 +186,7 @@ START_TEST(precompile_into_a_full_store_fails) {
   ck_assert_ptr_nonnull(reason);
   ck_assert_ptr_null(strstr(reason + 1, "kiln.db': ")); /* once */
   outcome_free(&result);
-  ck_assert_int_eq(access("out/0.js.cache", F_OK), 0);
+  ck_assert_int_eq(access("out/node-18/index", F_OK), 0);
   ck_assert_int_eq(access("out/manifest.json", F_OK), 0);
   expect_status(&plain, 1);
   ck_assert(says(plain.err, " not stored: "));
@@ -367,7 +280,6 @@ int main(void) {
   tcase_set_timeout(tcase, 120);
   tcase_add_test(tcase, precompile_a_folder);
   tcase_add_test(tcase, precompile_tells_failures);
-  tcase_add_test(tcase, precompile_out_is_for_node);
   tcase_add_test(tcase, precompile_modes_and_functions);
   tcase_add_test(tcase, precompile_into_a_full_store_fails);
   tcase_add_test(tcase, damaged_database_is_to_be_moved_away);

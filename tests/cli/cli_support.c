@@ -120,6 +120,22 @@ void write_file(const char *name, const char *text) {
   ck_assert_int_eq(fclose(file), 0);
 }
 
+void make_tree(void) {
+  write_file("src/plain.js", "var a = 1;");
+  write_file("src/a.cjs", "module.exports = 1; return;");
+  write_file("src/b.mjs", "import 'x'; export const b = 1;");
+  write_file("src/esm-by-syntax.js", "export default 1;");
+  write_file("src/cjs-by-syntax.js", "if (1) return; var b = 2;");
+  write_file("src/deep/er/package.json", "{\"type\": \"module\"}");
+  write_file("src/deep/er/c.js", "await 1; export {};");
+  write_file("src/strict/package.json", "{\"type\": \"commonjs\"}");
+  write_file("src/strict/d.js", "return require;");
+  write_file("src/notes.txt", "no JavaScript");
+  write_file("src/.js", "a hidden file without an ending");
+  ck_assert_int_eq(symlink("..", "src/deep/loop"), 0);
+  ck_assert_int_eq(symlink("plain.js", "src/link.js"), 0);
+}
+
 json_t *parse(const char *text) {
   json_error_t error;
   json_t *value = json_loads(text, 0, &error);

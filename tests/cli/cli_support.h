@@ -36,6 +36,9 @@ bool says(const char *text, const char *part);
 
 /* Writes a file below `home`, with the folders it needs. */
 void write_file(const char *name, const char *text);
+/* Writes src/ with a file of each kind that `precompile` tells apart, and some that it does not
+ * take. */
+void make_tree(void);
 /* Reads a file whole; to be freed. */
 char *read_file(const char *path, size_t *ret_length);
 

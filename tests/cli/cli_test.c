@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cache/kcc.h"
 #include "tests/cli/cli_support.h"
 
 /* ---- help ---------------------------------------------------------------------------- */
 
-static const char *const commands[] = {"precompile", "run", "measure", "cache", "engines"};
+static const char *const commands[] = {"precompile", "verify-manifest", "rebake", "run",
+                                       "measure",    "cache",           "engines"};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void expect_golden(const outcome *result, const char *name) {
@@ -104,6 +106,15 @@ START_TEST(wrong_usage_is_status_2) {
       {{"precompile", "--jobs", "2x", "a.js"}, "jobs '2x'"},
       {{"precompile", "--jobs", "-1", "a.js"}, "jobs '-1'"},
       {{"precompile", "--timeout", "99999999999999999999", "a.js"}, "timeout '9"},
+      {{"precompile", "--files", "a.js"}, "--files needs --out"},
+      {{"precompile", "--root", ".", "a.js"}, "--root needs --out"},
+      {{"precompile", "--exercise", "a.js", "a.js"}, "--exercise needs --out"},
+      {{"precompile", "--exercise-timeout", "0", "a.js"}, "exercise-timeout '0': not a number"},
+      {{"verify-manifest"}, "kiln verify-manifest: no folder"},
+      {{"verify-manifest", "a", "b"}, "takes one folder"},
+      {{"rebake"}, "kiln rebake: for which --engine?"},
+      {{"rebake", "--engine", "node-22", "x"}, "takes no arguments"},
+      {{"rebake", "--engine", "node-22", "--days", "0"}, "days '0': not a number from 1 to 36500"},
       {{"run"}, "kiln run: no file"},
       {{"run", "--timeout", "0", "a.js"}, "timeout '0'"},
       {{"run", "--kind", "function", "a.js"}, "kind 'function'"},
@@ -233,7 +244,8 @@ START_TEST(cache_looks_and_tidies) {
 
   result = KILN("cache", "verify", "--store", "store");
   expect_status(&result, 0);
-  ck_assert_str_eq(result.out, "2 checked, 0 damaged, database ok\n");
+  /* Two entries and their sources. */
+  ck_assert_str_eq(result.out, "4 checked, 0 damaged, database ok\n");
   outcome_free(&result);
   result = KILN("cache", "rm", "--store", "store", key);
   expect_status(&result, 0);
@@ -253,9 +265,68 @@ START_TEST(cache_looks_and_tidies) {
   result = KILN("cache", "verify", "--store", "store", "--json");
   expect_status(&result, 0);
   stats = parse(result.out);
-  ck_assert_int_eq(number_of(stats, "checked"), 1);
+  ck_assert_int_eq(number_of(stats, "checked"), 2);
   ck_assert(json_is_true(json_object_get(stats, "databaseOk")));
   json_decref(stats);
+  outcome_free(&result);
+}
+END_TEST
+
+START_TEST(cache_tells_what_is_in_quarantine) {
+  kcc_store *store;
+  kcc_digest key, kept;
+  kcc_put put = {.parts = {.fingerprint = {.engine = "node-22.23.3", .build_id = "0badcafe"},
+                           .source_length = 4,
+                           .filename = {"bad\033.js", 7},
+                           .line_offset = -2},
+                 .blob = {"blob", 4},
+                 .source_text = {"text", 4}};
+  ck_assert_int_eq(kcc_digest_of(put.source_text, &put.parts.source, NULL), KCC_OK);
+  ck_assert_int_eq(kcc_store_open("store", NULL, &store, NULL), KCC_OK);
+  ck_assert_int_eq(kcc_store_put(store, &put, &key, NULL), KCC_OK);
+  put.parts.line_offset = 3;
+  ck_assert_int_eq(kcc_store_put(store, &put, &kept, NULL), KCC_OK);
+  ck_assert_int_eq(kcc_store_quarantine(store, &key, "engine died (SIGSEGV)", NULL), KCC_OK);
+  kcc_store_close(store);
+  char hex[KCC_HEX_BYTES], line[160];
+  kcc_digest_format(&key, hex);
+
+  outcome result = KILN("cache", "quarantine", "--store", "store");
+  expect_status(&result, 0);
+  (void)snprintf(line, sizeof(line),
+                 "  entry        %s        116  engine died (SIGSEGV)  bad?.js\n", hex);
+  ck_assert(says(result.out, line));
+  outcome_free(&result);
+  result = KILN("cache", "quarantine", "--store", "store", "--json");
+  expect_status(&result, 0);
+  json_t *list = parse(result.out);
+  ck_assert_uint_eq(json_array_size(list), 1);
+  json_t *item = json_array_get(list, 0);
+  ck_assert_str_eq(string_of(item, "what"), "entry");
+  ck_assert_str_eq(string_of(item, "key"), hex);
+  ck_assert_str_eq(string_of(item, "reason"), "engine died (SIGSEGV)");
+  ck_assert_str_eq(string_of(item, "name"), "bad\033.js");
+  ck_assert_int_eq(number_of(item, "bytes"), 116);
+  ck_assert_int_gt(number_of(item, "movedMs"), 1500000000000);
+  json_decref(list);
+  outcome_free(&result);
+
+  result = KILN("cache", "ls", "--store", "store", "--json");
+  list = parse(result.out);
+  ck_assert_uint_eq(json_array_size(list), 1);
+  item = json_array_get(list, 0);
+  ck_assert_str_eq(string_of(item, "engine"), "node-22.23.3");
+  ck_assert_str_eq(string_of(item, "buildId"), "0badcafe");
+  ck_assert_int_eq(number_of(item, "lineOffset"), 3);
+  ck_assert(json_is_true(json_object_get(item, "sourceKept")));
+  ck_assert_uint_eq(strlen(string_of(item, "fingerprint")), 64);
+  json_decref(list);
+  outcome_free(&result);
+  result = KILN("cache", "ls", "--store", "store");
+  ck_assert(says(result.out, "  node-22.23.3  script    lazy              4+          4  "));
+  outcome_free(&result);
+  result = KILN("cache", "stats", "--store", "store");
+  ck_assert(says(result.out, "quarantined  1\nsources      1\nsource bytes 1"));
   outcome_free(&result);
 }
 END_TEST
@@ -302,6 +373,7 @@ int main(void) {
   tcase_add_test(tcase, MM06_measure_has_nodes_shape);
   tcase_add_test(tcase, engines_are_told);
   tcase_add_test(tcase, cache_looks_and_tidies);
+  tcase_add_test(tcase, cache_tells_what_is_in_quarantine);
   tcase_add_test(tcase, store_has_a_default_place);
   suite_add_tcase(suite, tcase);
   SRunner *runner = srunner_create(suite);

@@ -64,7 +64,7 @@ static void read_port(kilnd *server, int fd) {
 }
 
 void kilnd_restart(kilnd *server, const char *const *options) {
-  const char *argv[64] = {kilnd_path, "--listen", "127.0.0.1:0", "--engine", engine_path};
+  const char *argv[64] = {kilnd_path, "--listen", "127.0.0.1:0", "--engine-program", engine_path};
   size_t count = 5;
   bool own_store = true;
   for (size_t i = 0; options != NULL && options[i] != NULL && count < 60; i++) {

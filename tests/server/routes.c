@@ -15,7 +15,7 @@
 static kilnd server;
 
 static void start(void) {
-  kilnd_start(&server, (const char *[]){"--body-max", "1M", "--keep-sources", NULL});
+  kilnd_start(&server, (const char *[]){"--body-max", "1M", NULL});
 }
 
 static void stop(void) {
@@ -509,7 +509,7 @@ START_TEST(bad_command_lines) {
       {"--no-store --listen nowhere.example:80", 1, "HOST:PORT"},
       {"--no-store --listen 127.0.0.1:99999", 1, "HOST:PORT"},
       {"--no-store --listen ::1:80", 1, "HOST:PORT"},
-      {"--no-store --listen 127.0.0.1:0 --engine /nonexistent/engine", 1, "engine"},
+      {"--no-store --listen 127.0.0.1:0 --engine-program /nonexistent/engine", 1, "engine"},
       {"--store /dev/null --listen 127.0.0.1:0", 1, "/dev/null"},
   };
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

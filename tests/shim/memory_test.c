@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "tests/shim/core_test.h"
+#include "tests/shim/versions.h"
 
 static kv8_measure_options eager(kv8_measure_mode mode) {
   kv8_measure_options options = KV8_MEASURE_OPTIONS_INIT;
@@ -59,7 +60,7 @@ START_TEST(summary_is_about_the_context_MM02_MM06) {
   kv8_memory_free(&memory);
   core_ok(kv8_measure_memory(big, &options, &memory, &core_error));
   ck_assert_uint_gt(memory.total.js_memory_estimate, small + (4u << 20));
-  ck_assert(!memory.has_wasm); /* 10.2 does not report it */
+  ck_assert(memory.has_wasm == v8_is()->reports_wasm);
   kv8_memory_free(&memory);
   kv8_memory_free(&memory);
   kv8_memory_free(NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "tests/shim/core_test.h"
+#include "tests/shim/versions.h"
 
 static inline kv8_module *compile_as(const char *text, const char *identifier) {
   kv8_source source = core_source(text);

@@ -124,7 +124,7 @@ static void check_referrer(void *user, kv8_link *link) {
 }
 
 START_TEST(ML02_ML03_ML04_the_linker_sees_the_request) {
-  add("root", "import a from 'a' assert { type: 'json' }");
+  add("root", v8_with_attributes("import a from 'a' %s { type: 'json' }"));
   add("a", "export default 1");
   expected_referrer = named("root");
   core_ok(link_with(named("root"), check_referrer));
@@ -410,7 +410,8 @@ END_TEST
 
 START_TEST(N26_one_specifier_one_module) {
   /* Different attributes are different requests. */
-  add("root", "import a from 'a'; import b from 'a' assert { type: 'json' }; export { a, b }");
+  add("root", v8_with_attributes("import a from 'a'; import b from 'a' %s { type: 'json' };"
+                                 "export { a, b }"));
   add("a", "export default 1");
   kv8_module *root = named("root");
   kv8_module *two = compile("export default 2");

@@ -70,15 +70,11 @@ START_TEST(a_rejected_blob_is_removed) {
                          .filename = {"a.js", 4}};
   ck_assert_int_eq(kcc_digest_of((kcc_span){text.data, text.length}, &parts.source, NULL), KCC_OK);
   static const char rubbish[256] = "not V8's";
-  kcc_put put = {.fingerprint = parts.fingerprint,
-                 .source = parts.source,
-                 .source_length = text.length,
-                 .blob = {rubbish, sizeof(rubbish)}};
-  ck_assert_int_eq(kcc_key_of(&parts, &put.key, NULL), KCC_OK);
+  kcc_put put = {.parts = parts, .blob = {rubbish, sizeof(rubbish)}};
   kcc_store_options options = KCC_STORE_OPTIONS_INIT;
   kcc_store *store;
   ck_assert_int_eq(kcc_store_open(folder, &options, &store, NULL), KCC_OK);
-  ck_assert_int_eq(kcc_store_put(store, &put, NULL), KCC_OK);
+  ck_assert_int_eq(kcc_store_put(store, &put, /* ret_key= */ NULL, /* err= */ NULL), KCC_OK);
   kcc_store_close(store);
   kiln_request request = run_of(source);
   answer one;

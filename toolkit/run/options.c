@@ -120,7 +120,8 @@ static int take_unhandled(kiln__run_options *options, const char *argument) {
 
 static int take_kind(kiln__run_options *options, const char *argument) {
   kiln__cli_kind kind;
-  if (!kiln__cli_kind_parse(argument, &kind) || kind == KILN__CLI_FUNCTION) {
+  if (!kiln__cli_kind_parse(argument, &kind) || kind == KILN__CLI_FUNCTION ||
+      kind == KILN__CLI_WRAPPER) {
     return kiln__cli_misuse(&kiln__run_command,
                             "kind '%.80s': not script, module, commonjs or auto", argument);
   }

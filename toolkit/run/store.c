@@ -177,19 +177,8 @@ static void keep(kiln__run *run, kiln__run_cached *cached) {
   kv8_blob blob = {NULL, 0};
   if (make_blob(cached, &blob) != KV8_OK) return;
   cached->parts.mode = KCC_WARM;
-  kcc_status status = kcc_key_of(&cached->parts, &cached->key, &error);
-  if (status == KCC_OK) {
-    kcc_put put = {.key = cached->key,
-                   .fingerprint = cached->parts.fingerprint,
-                   .source = cached->parts.source,
-                   .source_length = cached->parts.source_length,
-                   .kind = cached->parts.kind,
-                   .mode = KCC_WARM,
-                   .filename = cached->parts.filename,
-                   .blob = {(const char *)blob.data, blob.length}};
-    status = kcc_store_put(run->store->store, &put, &error);
-  }
-  if (status == KCC_OK) {
+  kcc_put put = {.parts = cached->parts, .blob = {blob.data, blob.length}};
+  if (kcc_store_put(run->store->store, &put, &cached->key, &error) == KCC_OK) {
     say(run, cached, "stored");
   } else {
     kiln__cli_complain(&kiln__run_command, "%s, nothing kept", error.message);

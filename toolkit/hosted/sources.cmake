@@ -1,0 +1,5 @@
+# What kiln-engine is made of beside the shim; for toolkit/ and for toolkit/hosted/.
+set(KILN_ENGINE_SOURCES
+  bytes.c wire.c job.c job_result.c json_check.c
+  engine_main.c sandbox.c zygote.c
+  worker.c worker_bake.c worker_measure.c worker_run.c worker_text.c)
