@@ -21,8 +21,8 @@ enum { KILN, PLAIN, COMPILE_CACHE, DAMAGED, WAYS };
 
 typedef struct program {
   const char *name;
-  const char *script;
-  const char *const arguments[3];
+  char *script;
+  char *arguments[3];
 } program;
 
 static const program programs[] = {
@@ -51,9 +51,9 @@ static double run_ms(const place *at, const program *which, int way) {
     argv[used++] = "--require";
     argv[used++] = LOADER;
   }
-  argv[used++] = (char *)which->script;
+  argv[used++] = which->script;
   for (size_t i = 0; i < 3 && which->arguments[i] != NULL; i++) {
-    argv[used++] = (char *)which->arguments[i];
+    argv[used++] = which->arguments[i];
   }
   argv[used] = NULL;
   set("KILN_BAKED", way == KILN ? at->baked : way == DAMAGED ? at->damaged : NULL);
@@ -66,11 +66,10 @@ static double run_ms(const place *at, const program *which, int way) {
 }
 
 static void bake(const place *at, const program *which) {
-  char *argv[16] = {
-      at->node, BAKER, at->node, at->baked, at->damaged, MODULES, (char *)which->script};
+  char *argv[16] = {at->node, BAKER, at->node, at->baked, at->damaged, MODULES, which->script};
   size_t used = 7;
   for (size_t i = 0; i < 3 && which->arguments[i] != NULL; i++) {
-    argv[used++] = (char *)which->arguments[i];
+    argv[used++] = which->arguments[i];
   }
   set("KILN_BAKED", NULL);
   set("NODE_COMPILE_CACHE", NULL);

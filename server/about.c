@@ -10,7 +10,8 @@ static srv_reply reply_closing(void) {
   return srv_reply_kiln_error(&error);
 }
 
-static void write_stats(FILE *out, srv_server *server, const kiln_stats *stats) {
+static void write_stats(FILE *out, srv_server *server, const kiln_stats *stats,
+                        const uint64_t *reasons) {
   const char *comma = "";
   fprintf(out, "{\"version\":\"%s\",\"uptimeMs\":%lld,\"kiln\":{", KILN_VERSION,
           (long long)(srv_now_ms() - server->started_ms));
@@ -19,6 +20,14 @@ static void write_stats(FILE *out, srv_server *server, const kiln_stats *stats) 
   comma = ",";
   KILN_STATS_MAP(WRITE_STAT)
 #undef WRITE_STAT
+  fputs("},\"reasons\":{", out);
+  comma = "";
+  for (unsigned i = 0; i < KILN_CAUSE_CODES; i++) {
+    if (reasons[i] == 0) continue;
+    fprintf(out, "%s\"%s\":%llu", comma, kiln_cause_word((kiln_cause_code)i),
+            (unsigned long long)reasons[i]);
+    comma = ",";
+  }
   fputs("},\"server\":{", out);
   comma = "";
 #define WRITE_COUNTER(name)                                                                    \
@@ -31,10 +40,12 @@ static void write_stats(FILE *out, srv_server *server, const kiln_stats *stats) 
 
 enum MHD_Result srv_handle_stats(srv_request *request) {
   kiln_stats stats = {0};
+  uint64_t reasons[KILN_CAUSE_CODES];
   kiln_error error = {0};
   kiln *k = srv_enter_kiln(request->server);
   if (k == NULL) return srv_send(request, reply_closing());
   error.status = kiln_get_stats(k, &stats, &error);
+  kiln_get_reasons(k, reasons);
   srv_leave_kiln(request->server);
   if (error.status != KILN_OK) return srv_send(request, srv_reply_kiln_error(&error));
 
@@ -42,7 +53,7 @@ enum MHD_Result srv_handle_stats(srv_request *request) {
   size_t length = 0;
   FILE *out = open_memstream(&text, &length);
   if (out == NULL) return MHD_NO;
-  write_stats(out, request->server, &stats);
+  write_stats(out, request->server, &stats, reasons);
   return srv_send(request, srv_reply_stream(MHD_HTTP_OK, out, &text, &length));
 }
 

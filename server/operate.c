@@ -145,26 +145,31 @@ static enum MHD_Result send_or_suspend(srv_request *request) {
   return is_done ? srv_send(request, reply) : MHD_YES;
 }
 
+bool srv_parse_request(srv_request *request, kiln_bytes **ret_body, srv_body_form *ret_form,
+                       srv_parsed *ret_parsed) {
+  *ret_form = SRV_FORM_SOURCE;
+  srv_parse_content_type(request->headers.content_type, ret_form); /* checked with the head */
+  *ret_body = kiln_bytes_writer_finish(request->body);
+  request->body = NULL;
+  if (*ret_body != NULL) return parse(request, *ret_form, *ret_body, ret_parsed);
+  kiln_error error = {.status = KILN_ENOMEM};
+  *ret_parsed = (srv_parsed){.refusal = srv_reply_kiln_error(&error)};
+  return false;
+}
+
 enum MHD_Result srv_handle_op(srv_request *request) {
   srv_parsed parsed;
   srv_reply refusal = {0};
+  srv_body_form form;
+  kiln_bytes *body;
   if (request->job != NULL) return send_or_suspend(request);
-
-  srv_body_form form = SRV_FORM_SOURCE;
-  srv_parse_content_type(request->headers.content_type, &form); /* it was checked with the head */
-  kiln_bytes *body = kiln_bytes_writer_finish(request->body);
-  request->body = NULL;
-  if (body == NULL) {
-    kiln_error error = {.status = KILN_ENOMEM};
-    return srv_send(request, srv_reply_kiln_error(&error));
-  }
-  bool started = parse(request, form, body, &parsed);
+  bool started = srv_parse_request(request, &body, &form, &parsed);
   if (!started)
     refusal = parsed.refusal;
   else
     started = submit(request, &parsed.kiln, &refusal);
   srv_parsed_release(&parsed);
-  bool trim = form == SRV_FORM_JSON && kiln_bytes_get(body).length > TRIM_BYTES;
+  bool trim = body != NULL && form == SRV_FORM_JSON && kiln_bytes_get(body).length > TRIM_BYTES;
   kiln_bytes_unref(body);
   if (trim) malloc_trim(0);
   return started ? send_or_suspend(request) : srv_send(request, refusal);

@@ -227,6 +227,7 @@ static srv_reply reply_blob(const kiln_response *response) {
   srv_reply_header(&reply, "Kiln-Key", response->key);
   srv_reply_header(&reply, "Kiln-Engine", response->engine != NULL ? response->engine : "");
   srv_reply_header(&reply, "Kiln-Cache", kiln_cache_word(response->cache));
+  if (response->reason != NULL) srv_reply_header(&reply, "Kiln-Reason", response->reason);
   return reply;
 }
 
@@ -256,5 +257,7 @@ srv_reply srv_reply_response(const kiln_response *response, kiln_kind kind, kiln
   } else {
     write_compile(out, response, kind, mode);
   }
-  return srv_reply_stream(status, out, &text, &length);
+  srv_reply reply = srv_reply_stream(status, out, &text, &length);
+  if (response->reason != NULL) srv_reply_header(&reply, "Kiln-Reason", response->reason);
+  return reply;
 }

@@ -13,6 +13,8 @@ static const srv_route routes[] = {
     {"/v1/createCachedData", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_op},
     {"/v1/run", SRV_POST, SRV_SOURCE_OR_JSON, KILN_RUN, srv_handle_op},
     {"/v1/measureMemory", SRV_POST, SRV_JSON_ONLY, KILN_MEASURE_MEMORY, srv_handle_op},
+    {"/v1/explain", SRV_GET, SRV_NO_BODY, 0, srv_handle_explain_key},
+    {"/v1/explain", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_explain},
     {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats},
     {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines},
     {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health},
@@ -27,10 +29,16 @@ static bool matches(const srv_route *route, const char *url) {
 const srv_route *srv_route_find(const char *url, const char *method, srv_reply *ret_refusal) {
   bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
   bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
+  unsigned methods = 0; /* that the path takes */
   for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
     if (!matches(&routes[i], url)) continue;
     if (routes[i].method == SRV_GET ? get : post) return &routes[i];
-    const char *allow = routes[i].method == SRV_GET ? "GET, HEAD" : "POST";
+    methods |= routes[i].method;
+  }
+  if (methods != 0) {
+    const char *allow = methods == SRV_GET    ? "GET, HEAD"
+                        : methods == SRV_POST ? "POST"
+                                              : "GET, HEAD, POST";
     *ret_refusal = srv_reply_error(MHD_HTTP_METHOD_NOT_ALLOWED, "ERR_METHOD_NOT_ALLOWED",
                                    "method '%.80s': this path takes %s", method, allow);
     srv_reply_header(ret_refusal, MHD_HTTP_HEADER_ALLOW, allow);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * compat_host.hh: who hosts V8. As a rule nobody: V8 is a library, and the shim does all itself. But
- * with KV8_HOST_NODE the shim is loaded into a node binary whose main() was replaced (toolkit/hosted):
- * there V8 must get its flags and its isolates in Node's way, or official Nodes of the same build
- * refuse the cached data. Node itself, its loop, its globals and its threads, never start.
+ * compat_host.hh: who hosts V8. As a rule nobody: V8 is a library, and the shim does all itself.
+ * But with KV8_HOST_NODE the shim is loaded into a node binary whose main() was replaced
+ * (toolkit/hosted): there V8 must get its flags and its isolates in Node's way, or official Nodes
+ * of the same build refuse the cached data. Node itself, its loop, its globals and its threads,
+ * never start.
  */
 #ifndef KILN_SHIM_COMPAT_HOST_HH
 #define KILN_SHIM_COMPAT_HOST_HH
@@ -50,16 +51,16 @@ class AllocatorParent : public node::ArrayBufferAllocator {
 /* To be called before V8 gets flags of ours: Node sets its own. False: *ret_why tells. */
 inline bool HostStart(std::string *ret_why) {
   namespace init = node::ProcessInitializationFlags;
-  constexpr uint64_t kFlags =
-      init::kDisableNodeOptionsEnv | init::kNoStdioInitialization |
-      init::kNoDefaultSignalHandling | init::kNoInitializeV8 | init::kNoInitializeNodeV8Platform |
-      init::kNoInitOpenSSL | init::kNoParseGlobalDebugVariables | init::kNoAdjustResourceLimits |
-      init::kNoUseLargePages | init::kNoPrintHelpOrVersionOutput;
+  constexpr uint64_t kFlags = init::kDisableNodeOptionsEnv | init::kNoStdioInitialization |
+                              init::kNoDefaultSignalHandling | init::kNoInitializeV8 |
+                              init::kNoInitializeNodeV8Platform | init::kNoInitOpenSSL |
+                              init::kNoParseGlobalDebugVariables | init::kNoAdjustResourceLimits |
+                              init::kNoUseLargePages | init::kNoPrintHelpOrVersionOutput;
   /* An object that was built for another Node would break everywhere: say it here. */
   std::string version = v8::V8::GetVersion();
-  std::string built_for =
-      std::to_string(V8_MAJOR_VERSION) + "." + std::to_string(V8_MINOR_VERSION) + "." +
-      std::to_string(V8_BUILD_NUMBER) + "." + std::to_string(V8_PATCH_LEVEL);
+  std::string built_for = std::to_string(V8_MAJOR_VERSION) + "." +
+                          std::to_string(V8_MINOR_VERSION) + "." + std::to_string(V8_BUILD_NUMBER) +
+                          "." + std::to_string(V8_PATCH_LEVEL);
   if (version.compare(0, built_for.size(), built_for) != 0) {
     *ret_why = "the process has V8 " + version + ", this was built for " + built_for;
     return false;
@@ -70,8 +71,8 @@ inline bool HostStart(std::string *ret_why) {
     return false;
   }
 #if KV8_V8(13, 0)
-  /* Else it is up to 64, and a heap would overshoot its limit by 192 MiB. It used to be 16; from 13 on
-   * this flag is not one of those that the cached data's tag depends on. */
+  /* Else it is up to 64, and a heap would overshoot its limit by 192 MiB. It used to be 16; from 13
+   * on this flag is not one of those that the cached data's tag depends on. */
   v8::V8::SetFlagsFromString("--max-semi-space-size=16");
 #endif
   return true;

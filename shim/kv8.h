@@ -121,8 +121,8 @@ KV8_API void kv8_blob_free(kv8_blob *blob);
  * and is accepted by it. */
 #define KV8_FLAGS_NODE_18 "--harmony-import-attributes --harmony-import-assertions"
 
-/* The default. In a build for a node binary (KV8_HOST_NODE) Node sets its own flags, and flags given
- * here are added to them. */
+/* The default. In a build for a node binary (KV8_HOST_NODE) Node sets its own flags, and flags
+ * given here are added to them. */
 #if defined(KV8_HOST_NODE)
 #define KV8_FLAGS_DEFAULT ""
 #else

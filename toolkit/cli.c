@@ -10,7 +10,7 @@
 
 static const kiln__cli_command *const commands[] = {
     &kiln__cli_precompile, &kiln__cli_verify_manifest, &kiln__cli_rebake,  &kiln__cli_run,
-    &kiln__cli_measure,    &kiln__cli_cache,           &kiln__cli_engines,
+    &kiln__cli_measure,    &kiln__cli_cache,           &kiln__cli_engines, &kiln__cli_explain,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

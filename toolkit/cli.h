@@ -35,6 +35,7 @@ typedef struct kiln__cli_command {
 extern const kiln__cli_command kiln__cli_precompile;
 extern const kiln__cli_command kiln__cli_verify_manifest;
 extern const kiln__cli_command kiln__cli_rebake;
+extern const kiln__cli_command kiln__cli_explain;
 extern const kiln__cli_command kiln__cli_run;
 extern const kiln__cli_command kiln__cli_measure;
 extern const kiln__cli_command kiln__cli_cache;

@@ -231,8 +231,8 @@ static bool submit(kiln__item *item) {
     if (status == KILN_OK && command == NULL) {
       status = kiln__fail(&error, KILN_ENOMEM, NULL, "out of memory");
     }
-    request.op = (kiln_op)4; /* XXX KILN_IMPORT */
-    /* XXX request.blob = blob; */
+    request.op = (kiln_op)4; /* KILN_IMPORT, once it is there */
+    request.blob = blob;
     request.mode = KILN_WORKLOAD;
     request.workload = command;
     if (blob != NULL) item->blob = kiln_bytes_ref(blob);

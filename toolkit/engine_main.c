@@ -22,8 +22,7 @@ int main(int argc, char **argv) {
     errno = 0;
     long parent = strtol(argv[2], &end, 10);
     const char *v8_flags = argc == 4 ? argv[3] : "";
-    if (errno == 0 && *end == '\0' && parent > 0)
-      return kiln_zygote_main((pid_t)parent, v8_flags);
+    if (errno == 0 && *end == '\0' && parent > 0) return kiln_zygote_main((pid_t)parent, v8_flags);
   }
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("kiln-engine %s\n", KILN_VERSION);

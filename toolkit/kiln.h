@@ -185,6 +185,7 @@ typedef struct kiln_request {
    * fingerprint, 8 hex digits of it or more. Empty: the default; run by key: the one that made the
    * entry, if it is here. One that is not open is KILN_EINVAL. */
   kiln_span engine;
+  kiln_bytes *blob; /* explain, import: cached data that somebody made */
   /* compile, createCachedData */
   kiln_mode mode;
   kiln_bytes
@@ -262,7 +263,8 @@ typedef struct kiln_response {
   kiln_cache cache;
   char key[KILN_KEY_HEX + 1];
   const char *engine;
-  kiln_bytes *blob; /* KILN_CREATE_CACHED_DATA */
+  const char *reason; /* why it hit or missed: kiln_cause_word(); NULL: nothing was looked up */
+  kiln_bytes *blob;   /* KILN_CREATE_CACHED_DATA */
   uint64_t source_length;
   uint64_t blob_length;
   /* run: JSON texts, checked to be JSON; NULL where not produced */
@@ -302,6 +304,86 @@ KILN_API kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done
  * KILN_NOT_FOUND; KILN_EINVAL if `key` is not 64 hex digits. */
 KILN_API kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob,
                                           kiln_error *err);
+
+/* ---- explaining ---------------------------------------------------------------------- */
+
+/* Why a look-up hit or missed, or why a blob is refused. X(symbol, code). The code is what HTTP,
+ * --json, the header Kiln-Reason and the counters show. */
+#define KILN_CAUSE_MAP(X)                              \
+  X(KILN_CAUSE_HIT, hit)                               \
+  X(KILN_CAUSE_NEVER_BAKED, never_baked)               \
+  X(KILN_CAUSE_ENGINE_V8_VERSION, engine_v8_version)   \
+  X(KILN_CAUSE_ENGINE_FLAGS, engine_flags)             \
+  X(KILN_CAUSE_ENGINE_BUILD, engine_build)             \
+  X(KILN_CAUSE_ENGINE_ARCH, engine_arch)               \
+  X(KILN_CAUSE_ENGINE_NAME, engine_name)               \
+  X(KILN_CAUSE_SOURCE_CHANGED, source_changed)         \
+  X(KILN_CAUSE_SOURCE_LENGTH, source_length)           \
+  X(KILN_CAUSE_KIND, kind)                             \
+  X(KILN_CAUSE_PARAMS, params)                         \
+  X(KILN_CAUSE_FILENAME, filename)                     \
+  X(KILN_CAUSE_OFFSETS, offsets)                       \
+  X(KILN_CAUSE_MODE, mode)                             \
+  X(KILN_CAUSE_WORKLOAD, workload)                     \
+  X(KILN_CAUSE_QUARANTINED, quarantined)               \
+  X(KILN_CAUSE_CORRUPT, corrupt)                       \
+  X(KILN_CAUSE_STORE_UNAVAILABLE, store_unavailable)   \
+  X(KILN_CAUSE_NOT_A_BLOB, not_a_blob)                 \
+  X(KILN_CAUSE_TRUNCATED, truncated)                   \
+  X(KILN_CAUSE_MAGIC, magic)                           \
+  X(KILN_CAUSE_VERSION_HASH, version_hash)             \
+  X(KILN_CAUSE_SOURCE_HASH, source_hash)               \
+  X(KILN_CAUSE_KIND_BIT, kind_bit)                     \
+  X(KILN_CAUSE_FLAG_HASH, flag_hash)                   \
+  X(KILN_CAUSE_READ_ONLY_SNAPSHOT, read_only_snapshot) \
+  X(KILN_CAUSE_PAYLOAD_LENGTH, payload_length)         \
+  X(KILN_CAUSE_CHECKSUM, checksum)
+typedef enum kiln_cause_code {
+#define KILN_CAUSE_ENUM(symbol, code) symbol,
+  KILN_CAUSE_MAP(KILN_CAUSE_ENUM)
+#undef KILN_CAUSE_ENUM
+      KILN_CAUSE_CODES
+} kiln_cause_code;
+KILN_API const char *kiln_cause_word(kiln_cause_code code);
+
+typedef struct kiln_cause {
+  kiln_cause_code code;
+  char text[320]; /* for people: "engine build id a94a.. vs bd05.." */
+} kiln_cause;
+#define KILN_CAUSES_MAX 16
+
+/* Caller-owned, nothing to free. */
+typedef struct kiln_explanation {
+  const char *outcome; /* "hit", "miss"; of a blob "accepted", "rejected" */
+  char key[KILN_KEY_HEX + 1];
+  char engine[32];
+  kiln_cause causes[KILN_CAUSES_MAX]; /* the first is the one that counts */
+  size_t causes_count;
+  /* The nearest entry that there is; empty: none, or not for a stranger's eyes. */
+  char candidate_key[KILN_KEY_HEX + 1];
+  char candidate_engine[32];
+  char candidate_filename[256];
+} kiln_explanation;
+
+/* Who asks. A stranger is told which fields differ from an entry that is not his, but neither what
+ * stands there nor where sources begin to differ: he could guess them byte by byte. Nor is he shown
+ * another's entry, whose key is all it takes to fetch its blob, unless he has its source. */
+typedef enum kiln_asker { KILN_ASKER_OWNER = 0, KILN_ASKER_STRANGER = 1 } kiln_asker;
+
+/* Explains what createCachedData would find for `request`. Bakes nothing, counts nothing. */
+KILN_API kiln_status kiln_explain(kiln *k, const kiln_request *request, kiln_asker asker,
+                                  kiln_explanation *ret_explanation, kiln_error *err);
+
+/* Explains whether the entry of a key serves an engine (a spec; empty: the default). */
+KILN_API kiln_status kiln_explain_key(kiln *k, kiln_span key, kiln_span engine, kiln_asker asker,
+                                      kiln_explanation *ret_explanation, kiln_error *err);
+
+/* Explains what request->engine's V8 makes of request->blob, made by anybody, for the request's
+ * source and kind, from the blob's header; request->source may be NULL. `flags`, NULL: none, are V8
+ * flags that the maker may have had: an engine with them is started to see. Starts a job and waits
+ * for it: not from a done function. */
+KILN_API kiln_status kiln_explain_blob(kiln *k, const kiln_request *request, const char *flags,
+                                       kiln_explanation *ret_explanation, kiln_error *err);
 
 /* ---- what it knows of itself --------------------------------------------------------- */
 
@@ -359,6 +441,9 @@ typedef struct kiln_stats {
 #undef KILN_STATS_FIELD
 } kiln_stats;
 KILN_API kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err);
+
+/* How many look-ups had each reason, since open: ret_counts[code]. */
+KILN_API void kiln_get_reasons(const kiln *k, uint64_t ret_counts[KILN_CAUSE_CODES]);
 
 #ifdef __cplusplus
 }

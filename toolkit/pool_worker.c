@@ -243,8 +243,7 @@ void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
 /* ---- giving it a job ---------------------------------------------------------------------------
  */
 
-static bool limit_process(const kiln_pool *pool, const kiln_worker *worker,
-                          const kiln_task *task) {
+static bool limit_process(const kiln_pool *pool, const kiln_worker *worker, const kiln_task *task) {
   rlim_t seconds = ((rlim_t)task->timeout_ms + 999) / 1000 * CPU_THREADS + 2;
   struct rlimit cpu = {seconds, seconds + 1};
   if (prlimit(worker->pid, RLIMIT_CPU, &cpu, /* old= */ NULL) != 0) return false;
@@ -261,8 +260,8 @@ static bool limit_process(const kiln_pool *pool, const kiln_worker *worker,
 bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
   uint64_t now = kiln__pool_now_ns(); /* before it is sent: the worker's own clock starts then */
   int sent = limit_process(pool, worker, task) ? kiln__wire_send(worker->channel.fd, &task->message,
-                                                           /* fd= */ -1, MSG_DONTWAIT)
-                                         : -errno;
+                                                                 /* fd= */ -1, MSG_DONTWAIT)
+                                               : -errno;
   if (sent != 0) {
     kiln__worker_end(pool, worker); /* killed while it was idle */
     if (++task->attempts < ATTEMPTS_MAX) return false;

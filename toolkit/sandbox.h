@@ -17,8 +17,8 @@
  * what did not work. */
 bool kiln_sandbox_prepare(pid_t parent);
 
-/* Once in the zygote, when V8 has started: what RLIMIT_DATA counts of it, in bytes. The limit of its
- * workers is to be that much higher than what a job may use. */
+/* Once in the zygote, when V8 has started: what RLIMIT_DATA counts of it, in bytes. The limit of
+ * its workers is to be that much higher than what a job may use. */
 uint64_t kiln_sandbox_data_bytes(void);
 
 /* In each worker, just after the fork: takes `channel` to KILN_CHANNEL, closes everything else,

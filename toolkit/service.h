@@ -65,6 +65,8 @@ typedef struct kiln__engine {
   kcc_fingerprint fingerprint; /* lends from `info` */
   kcc_digest fingerprint_id;
   kiln_pool *pool;
+  char *program; /* how it was started */
+  char *preload; /* NULL: it needs none */
 } kiln__engine;
 
 struct kiln {
@@ -78,6 +80,7 @@ struct kiln {
   pthread_cond_t idle;
   bool closing;
   unsigned calls; /* of threads inside the public functions */
+  atomic_uint_fast64_t reasons[KILN_CAUSE_CODES];
 #define KILN__COUNTER(name) atomic_uint_fast64_t name;
   KILN__COUNTERS_MAP(KILN__COUNTER)
 #undef KILN__COUNTER
@@ -99,6 +102,9 @@ kiln_status kiln__engines_start(kiln *k, kiln_error *err);
 /* Waits for all of them. Only now they may be used; in any case kiln__engines_close() ends them. */
 kiln_status kiln__engines_await(kiln *k, kiln_error *err);
 void kiln__engines_close(kiln *k, unsigned drain_ms);
+/* Another engine of the same host, with V8 flags beside it. */
+kiln_status kiln__engine_again(const kiln *k, const kiln__engine *engine, const char *flags,
+                               kiln_pool **ret_pool, kiln_error *err);
 /* The engine that a request's spec means; KILN_EINVAL names those there are. */
 kiln_status kiln__find_engine(const kiln *k, kiln_span spec, const kiln__engine **ret_engine,
                               kiln_error *err);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "toolkit/explain.h"
 #include "toolkit/service.h"
 #include "toolkit/status.h"
 
@@ -34,6 +35,7 @@ typedef struct bake {
   kiln_bytes *workload; /* the same */
   kiln_bytes *blob;     /* once made */
   kiln_times times;
+  kiln_cause_code reason; /* why it is to be made */
 } bake;
 
 static void bake_free(bake *b) {
@@ -45,10 +47,11 @@ static void bake_free(bake *b) {
 }
 
 /* Calls one ticket's done function. `response` is complete but for what differs by ticket. */
-static void answer(const kiln_response *response, kiln_bytes *blob, const ticket *t,
-                   kiln_cache cache) {
+static void answer(kiln *k, const kiln_response *response, kiln_bytes *blob, const ticket *t,
+                   kiln_cache cache, kiln_cause_code reason) {
   kiln_response own = *response;
   own.op = t->op;
+  own.reason = kiln__count_reason(k, reason);
   own.cache = cache;
   own.blob = t->op == KILN_CREATE_CACHED_DATA ? blob : NULL;
   own.times.total_ns = kiln__now_ns() - t->started_ns;
@@ -82,7 +85,7 @@ static void land(bake *b, const kiln_response *response, kiln_cache leaders_cach
       cache = KILN_CACHE_COALESCED;
       atomic_fetch_add(&k->coalesced, 1);
     }
-    if (!first || leader == LAND_LEADER) answer(response, b->blob, t, cache);
+    if (!first || leader == LAND_LEADER) answer(k, response, b->blob, t, cache, b->reason);
     free(t);
     first = false;
   }
@@ -217,6 +220,7 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
       KILN_OK) {
     atomic_fetch_add(&k->hits, 1);
     b->blob = blob;
+    b->reason = KILN_CAUSE_HIT;
     response_init(b->engine, &b->key, b->parts.source_length, blob, &response);
     land(b, &response, KILN_CACHE_HIT, LAND_LEADER);
     return KILN_OK;
@@ -226,6 +230,7 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   job.mode = request->mode;
   job.workload = request->workload;
   atomic_fetch_add(&k->misses, 1);
+  b->reason = kiln__reason_of_miss(k, b->engine, &b->parts, &b->key);
   kiln_error error;
   kiln_status status = kiln_pool_submit(b->engine->pool, &job, baked, b, &error);
   if (status != KILN_OK) {
@@ -258,7 +263,7 @@ kiln_status kiln__submit_bake(kiln *k, const kiln__engine *engine, const kiln_re
     kiln_response response;
     atomic_fetch_add(&k->hits, 1);
     response_init(engine, &key, text.length, blob, &response);
-    answer(&response, blob, &caller, KILN_CACHE_HIT);
+    answer(k, &response, blob, &caller, KILN_CACHE_HIT, KILN_CAUSE_HIT);
     kiln_bytes_unref(blob);
     return KILN_OK;
   }

@@ -76,6 +76,23 @@ static kiln_pool_options pool_options(const kiln *k) {
                              .kill_grace_ms = k->options.kill_grace_ms};
 }
 
+/* Starts an engine's pool and keeps how. */
+static kiln_status start_pool(const kiln_pool_options *options, kiln__engine *engine,
+                              kiln_error *err) {
+  engine->program = strdup(options->engine_path);
+  engine->preload = options->preload != NULL ? strdup(options->preload) : NULL;
+  kiln_status status = KILN_OK;
+  if (engine->program == NULL || (options->preload != NULL && engine->preload == NULL)) {
+    status = kiln__fail(err, KILN_ENOMEM, NULL, "no memory for an engine");
+  }
+  if (status == KILN_OK) status = kiln_pool_start(options, &engine->pool, err);
+  if (status != KILN_OK) {
+    free(engine->program);
+    free(engine->preload);
+  }
+  return status;
+}
+
 static kiln_status start_default(const kiln *k, kiln__engine *engine, kiln_error *err) {
   char path[4096];
   kiln_pool_options options = pool_options(k);
@@ -86,7 +103,7 @@ static kiln_status start_default(const kiln *k, kiln__engine *engine, kiln_error
     if (status != KILN_OK) return status;
     options.engine_path = path;
   }
-  return kiln_pool_start(&options, &engine->pool, err);
+  return start_pool(&options, engine, err);
 }
 
 /* What is known of it already is to be found true when it says hello. */
@@ -98,7 +115,7 @@ static kiln_status start_hosted(const kiln *k, const kiln__engine_record *record
   options.engine_name = record->info.name;
   options.preload = record->library;
   options.v8_flags = record->flags;
-  return kiln_pool_start(&options, &engine->pool, err);
+  return start_pool(&options, engine, err);
 }
 
 static bool means_default(const char *spec) {
@@ -196,8 +213,20 @@ void kiln__engines_close(kiln *k, unsigned drain_ms) {
   for (size_t i = 0; i < k->engines_count; i++) {
     uint64_t now = kiln__now_ns();
     kiln_pool_free(k->engines[i].pool, now < until ? (unsigned)((until - now) / 1000000U) : 0);
+    free(k->engines[i].program);
+    free(k->engines[i].preload);
   }
   free(k->engines);
+}
+
+kiln_status kiln__engine_again(const kiln *k, const kiln__engine *engine, const char *flags,
+                               kiln_pool **ret_pool, kiln_error *err) {
+  kiln_pool_options options = pool_options(k);
+  options.engine_path = engine->program;
+  options.engine_name = engine->info.name;
+  options.preload = engine->preload;
+  options.v8_flags = flags;
+  return kiln_pool_new(&options, ret_pool, err);
 }
 
 /* The names of all that are open, for a message. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "toolkit/bytes.h"
+#include "toolkit/explain.h"
 #include "toolkit/service.h"
 #include "toolkit/status.h"
 
@@ -21,6 +22,8 @@ typedef struct task {
   void *user;
   uint64_t started_ns;
   bool offered;
+  bool looked_up;
+  kiln_cause_code reason;     /* of the look-up */
   kcc_digest blob_key;        /* of the blob that was offered */
   char key[KILN_KEY_HEX + 1]; /* that the request named */
 } task;
@@ -129,6 +132,7 @@ static void finished(void *user, const kiln_job_result *result) {
                             .console_truncated = result->console_truncated,
                             .cached_data_rejected = result->cached_data_rejected};
   memcpy(response.key, t->key, sizeof(response.key));
+  if (t->looked_up) response.reason = kiln__count_reason(k, t->reason);
   kiln__response_from_job(result, &response);
   response.times.total_ns = kiln__now_ns() - t->started_ns;
   t->done(t->user, &response);
@@ -158,8 +162,17 @@ static kiln_bytes *find_blob(task *t, const kiln_request *request) {
                      &t->blob_key, /* err= */ NULL) == KILN_OK &&
         kiln__lookup(t->k, t->engine, &t->blob_key, &blob, /* ret_info= */ NULL,
                      /* err= */ NULL) == KILN_OK) {
+      t->looked_up = true;
+      t->reason = KILN_CAUSE_HIT;
       return blob;
     }
+  }
+  kcc_key_parts parts;
+  kcc_span params[KILN_PARAMS_MAX];
+  if (kiln__parts_of(t->engine, request, &source, text.length, KILN_LAZY, /* workload= */ NULL,
+                     params, &parts, /* err= */ NULL) == KCC_OK) {
+    t->looked_up = true;
+    t->reason = kiln__reason_of_miss(t->k, t->engine, &parts, &t->blob_key);
   }
   return NULL;
 }

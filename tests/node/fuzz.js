@@ -67,7 +67,7 @@ const DAMAGES = {
     return bytes;
   },
   shifted: (bytes) => Buffer.concat([bytes.subarray(random(bytes.length >> 1)), bytes.subarray(0, 16)]),
-  zeroed: (bytes) => { const at = random(bytes.length); return bytes.fill(0, at, at + 1 + random(256)); },
+  zeroed: (bytes) => { const at = random(bytes.length); return bytes.fill(0, at, Math.min(bytes.length, at + 1 + random(256))); },
 };
 const WEIGHTED = ['bit', 'bit', 'bit', 'bit', 'bit', 'bit', 'bits', 'truncated', 'extended', 'swapped', 'shifted', 'zeroed'];
 

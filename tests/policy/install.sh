@@ -38,6 +38,16 @@ expect 42 "$prefix/bin/kiln" run --store "$temp/cli-store" answer.js
 echo 'const s = require("http").createServer().listen(0, () => s.close(() => console.log("closed")));' >server.js
 expect closed "$prefix/bin/kiln" run --store "$temp/cli-store" server.js
 
+# The sources for engines in node binaries are all there.
+node=$root/build/npm/node_modules/node-22
+if ! { cmake -S "$prefix/share/kiln/src/toolkit/hosted" -B hosted -DNODE_INCLUDE="$node/include/node" &&
+  cmake --build hosted --parallel 2; } >hosted.log 2>&1; then
+  tail -n 30 hosted.log
+  fail "share/kiln/src does not build"
+fi
+expect "$("$engine" --version)" env KILN_HOSTED="$PWD/hosted/kiln-engine-v8.so" LD_PRELOAD="$PWD/hosted/kiln-engine.so" \
+  "$node/bin/node" --version
+
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name kiln-v8.pc)")
 export PKG_CONFIG_PATH
 libdir=$(pkg-config --variable=libdir kiln-v8)

@@ -32,20 +32,18 @@ if [ "$what" = build ]; then
   exit 0
 fi
 
-# run_one OBJECT: prints the summary, or the end of the log.
-run_one() {
-  local name log
-  name=$(basename "$1" .so)
-  log=${1%.so}.log
-  (cd "$tree" && KILN_HOSTED=$1 LD_PRELOAD=$tree/kiln-engine.so "$node/bin/node") >"$log" 2>&1 &&
-    grep '^100%' "$log" && return
-  echo "$name with $(basename "$node"):"
+if [ "$what" = one ]; then
+  object=$1
+  log=${object%.so}.log
+  if (cd "$tree" && KILN_HOSTED=$object LD_PRELOAD=$tree/kiln-engine.so "$node/bin/node") >"$log" 2>&1; then
+    grep '^100%' "$log" && exit 0
+  fi
+  echo "$(basename "$object" .so) with $(basename "$node"):"
   tail -n 40 "$log"
-  return 1
-}
-export -f run_one
-export tree node
+  exit 1
+fi
+
 failed=0
-printf '%s\0' "$tree"/*_test*.so | xargs -0 -n 1 -P 2 bash -c 'run_one "$0"' || failed=1
+printf '%s\0' "$tree"/*_test*.so | xargs -0 -n 1 -P 2 "$0" one "$node" "$tree" || failed=1
 "$1" "$node/bin/node" "$tree/kiln-engine.so" "$root/tests/shim/hosted_node.js" || failed=1
 exit $failed

@@ -38,8 +38,8 @@ static void close_pool(void) {
 /* What hosted_node.js prints when the Node runs it with these arguments. */
 static void ask_node(const char *arguments, char *ret_text, size_t size) {
   char command[9000];
-  snprintf(command, sizeof(command),
-           "'%s' --experimental-vm-modules --no-warnings '%s' %s", node, node_script, arguments);
+  snprintf(command, sizeof(command), "'%s' --experimental-vm-modules --no-warnings '%s' %s", node,
+           node_script, arguments);
   FILE *output = popen(command, "r");
   ck_assert_ptr_nonnull(output);
   size_t length = fread(ret_text, 1, size - 1, output);
@@ -77,8 +77,7 @@ START_TEST(globals_are_the_languages) {
                 "[]");
   assert_result(pool, "Object.keys(globalThis).length + ' ' + typeof WebAssembly.compileStreaming",
                 "\"0 undefined\"");
-  assert_result(pool, "Object.getOwnPropertySymbols(globalThis).map(String)",
-                "[]");
+  assert_result(pool, "Object.getOwnPropertySymbols(globalThis).map(String)", "[]");
   assert_result(pool, "typeof console.log + typeof console.table", "\"functionfunction\"");
 }
 END_TEST
@@ -210,8 +209,9 @@ END_TEST
 
 START_TEST(a_small_heap_is_kept_to) {
   /* 40 MB of strings in a heap of 24: the default heap takes them, this one does not. */
-  const char *source = "const a = []; for (let i = 0; i < 40; i++) a.push(new Array(131072).fill(i));"
-                       "a.length";
+  const char *source =
+      "const a = []; for (let i = 0; i < 40; i++) a.push(new Array(131072).fill(i));"
+      "a.length";
   kiln_job job = script_job(source);
   job.heap_max_bytes = (uint64_t)24 << 20;
   expect_end(&job, KILN_OUTCOME_MEMORY_LIMIT, KILN_CODE_MEMORY_LIMIT);
@@ -270,8 +270,7 @@ static void accept_blob(const char *kind, kiln_job *job, const char *text) {
   answer_release(&a);
 }
 
-static const kiln_mode modes[] = {KILN_LAZY, KILN_EAGER, KILN_WARM,
-                                  KILN_WORKLOAD};
+static const kiln_mode modes[] = {KILN_LAZY, KILN_EAGER, KILN_WARM, KILN_WORKLOAD};
 
 START_TEST(node_accepts_scripts) {
   char text[256];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * start.c: kiln-engine.so, which the pool has a node binary preload. It takes the place of that
- * program's main(): the process has Node's code and its build id, but Node never starts. Instead the
- * main() of kiln-engine-v8.so, which stands beside it and needs V8's symbols, is run. In any other
- * program, and in a node that is started as usual, it does nothing.
+ * program's main(): the process has Node's code and its build id, but Node never starts. Instead
+ * the main() of kiln-engine-v8.so, which stands beside it and needs V8's symbols, is run. In any
+ * other program, and in a node that is started as usual, it does nothing.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -52,16 +52,19 @@ static int hosted_main(int argc, char **argv, char **environment) {
 
 /* environ may not be set yet: what follows the arguments is it. */
 static bool is_asked_for(int argc, char **argv) {
-  if (!dlsym(RTLD_DEFAULT, "napi_module_register")) return false; /* no node: the variables leaked */
+  if (!dlsym(RTLD_DEFAULT, "napi_module_register"))
+    return false; /* no node: the variables leaked */
   const size_t length = strlen(OBJECT_VARIABLE);
   for (char **variable = argv + argc + 1; *variable; variable++)
     if (strncmp(*variable, OBJECT_VARIABLE, length) == 0 && (*variable)[length] == '=') return true;
   return argc > 1 && strcmp(argv[1], "--zygote") == 0;
 }
 
-__attribute__((visibility("default"))) int __libc_start_main(
-    main_fn *program, int argc, char **argv, void (*init)(void), void (*fini)(void),
-    void (*rtld_fini)(void), void *stack_end) {
+__attribute__((visibility("default"))) int __libc_start_main(main_fn *program, int argc,
+                                                             char **argv, void (*init)(void),
+                                                             void (*fini)(void),
+                                                             void (*rtld_fini)(void),
+                                                             void *stack_end) {
   union {
     void *symbol;
     start_fn *function;

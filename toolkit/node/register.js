@@ -555,8 +555,8 @@ function start() {
     return;
   }
   const parts = {
-    BLOB_MAX, COLUMN_OFFSET, HEAD_LENGTH, LINE_OFFSET, LOSES_IMPORT, PARAMS, SOURCE_MAX, buildId, compileWith, debug,
-    env, install, LOADER, sha256: (bytes) => sha256(bytes), textOf,
+    BLOB_MAX, COLUMN_OFFSET, HEAD_LENGTH, LINE_OFFSET, LOADER, LOSES_IMPORT, PARAMS, SOURCE_MAX, buildId, compileWith,
+    debug, env, install, otherEngine, sha256: (bytes) => sha256(bytes), textOf,
   };
   if (env.KILN_RECORD) {
     require('./lib/record.js')(parts);
@@ -573,7 +573,7 @@ function start() {
   }
   const engine = openEngine(folder, buildId());
   if (engine === null) return;
-  if (debug !== null) debug.say(`folder '${folder}': engine ${engine.name}, ${engine.index.entries.length} files`);
+  if (debug !== null) debug.opened(folder, engine);
   install(new Baked(folder, engine.name, engine.index, engine.fd));
 }
 

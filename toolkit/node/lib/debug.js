@@ -24,6 +24,11 @@ process.on('exit', () => {
 
 module.exports = {
   say,
+  opened(folder, { name, index: { entries } }) {
+    say(`folder '${folder}': engine ${name}, ${entries.length} files`);
+    const modules = entries.filter(([, kind]) => kind === 'module').length;
+    if (modules > 0) say(`${modules} ES modules of them are loaded plainly: Node takes no code cache for these from others`);
+  },
   used(file, bytes) {
     counts.used++;
     say(`used '${file}': ${bytes} bytes`);
