@@ -227,6 +227,9 @@ static srv_reply reply_blob(const kiln_response *response) {
   srv_reply_header(&reply, "Kiln-Key", response->key);
   srv_reply_header(&reply, "Kiln-Engine", response->engine != NULL ? response->engine : "");
   srv_reply_header(&reply, "Kiln-Cache", kiln_cache_word(response->cache));
+  char sha256[KILN_KEY_HEX + 1];
+  if (kiln_bytes_get_sha256(response->blob, sha256))
+    srv_reply_header(&reply, "Kiln-Sha256", sha256);
   if (response->reason != NULL) srv_reply_header(&reply, "Kiln-Reason", response->reason);
   return reply;
 }

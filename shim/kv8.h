@@ -120,10 +120,7 @@ KV8_API void kv8_blob_free(kv8_blob *blob);
 /* The flags Node 18.20 runs with; with them this library's cached data carries Node 18.20's tag
  * and is accepted by it. */
 #define KV8_FLAGS_NODE_18 "--harmony-import-attributes --harmony-import-assertions"
-
-/* The default. In a build for a node binary (KV8_HOST_NODE) Node sets its own flags, and flags
- * given here are added to them. */
-#if defined(KV8_HOST_NODE)
+#if defined(KV8_HOST_NODE) /* in a node binary: Node sets its own, others are added to them */
 #define KV8_FLAGS_DEFAULT ""
 #else
 #define KV8_FLAGS_DEFAULT KV8_FLAGS_NODE_18
@@ -131,19 +128,16 @@ KV8_API void kv8_blob_free(kv8_blob *blob);
 
 typedef struct kv8_engine_options {
   size_t struct_size;
-  const char *flags;  /* V8 flags, space separated; NULL means KV8_FLAGS_DEFAULT. A flag V8
-                         does not know is KV8_EINVAL, naming it, and final, since V8 may have
-                         taken the others. Frozen from then on. */
-  unsigned threads;   /* background threads for V8's jobs; 0 means one less than the cores, at least
-                         1,   at most 4 */
+  const char *flags;  /* V8 flags, space separated; NULL means KV8_FLAGS_DEFAULT. One V8 does not
+                         know is KV8_EINVAL and final: V8 may have taken the others. Frozen then. */
+  unsigned threads;   /* for V8's background jobs; 0: one less than the cores, 1 to 4 */
   bool defer_threads; /* start no thread until kv8_engine_after_fork(): for a zygote. Until then a
                          deadline is KV8_ESTATE, and V8's background work waits */
 } kv8_engine_options;
 #define KV8_ENGINE_OPTIONS_INIT \
   { sizeof(kv8_engine_options), NULL, 0, false }
 
-/* Starts V8. Once per process: a second start, also after a stop or a refused flag, is
- * KV8_ESTATE. */
+/* Starts V8. Once per process: a second start, even after a stop or refusal, is KV8_ESTATE. */
 KV8_API kv8_status kv8_engine_start(const kv8_engine_options *options, kv8_error *err);
 
 /* Ends V8; every isolate must have been freed. Nothing may be called afterwards. */
@@ -153,10 +147,9 @@ KV8_API void kv8_engine_stop(void);
  * anything else of this library: gives this process a random seed of its own (siblings would share
  * Math.random(); a context in which the parent has called it already goes on with the parent's
  * numbers) and allows background threads, which start when V8 first needs one, or now if
- * `threads_now`. KV8_EUNSUPPORTED where V8 freezes its flags (from V8 10.5 on, but not in a node
- * binary). The forking process
- * must also keep V8 from marking its heap MADV_DONTFORK: define `madvise` in the executable so that
- * it ignores that one advice (kiln-engine does). */
+ * `threads_now`. KV8_EUNSUPPORTED where V8 freezes its flags (10.5 and newer, but not in a node
+ * binary). The forking process must also keep V8 from marking its heap MADV_DONTFORK: define
+ * `madvise` in the executable so that it ignores that one advice (kiln-engine does). */
 KV8_API kv8_status kv8_engine_after_fork(bool threads_now, kv8_error *err);
 
 /* Makes the process _exit(code) at once when operator new finds no memory, or when a C++ exception

@@ -231,7 +231,7 @@ static bool submit(kiln__item *item) {
     if (status == KILN_OK && command == NULL) {
       status = kiln__fail(&error, KILN_ENOMEM, NULL, "out of memory");
     }
-    request.op = (kiln_op)4; /* KILN_IMPORT, once it is there */
+    request.op = KILN_IMPORT;
     request.blob = blob;
     request.mode = KILN_WORKLOAD;
     request.workload = command;

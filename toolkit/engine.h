@@ -64,6 +64,7 @@ typedef struct kiln_work {
 void kiln__work_bake(kiln_work *work);
 void kiln__work_run(kiln_work *work);
 void kiln__work_measure(kiln_work *work);
+void kiln__work_canary(kiln_work *work);
 
 uint64_t kiln__now_ns(void);
 

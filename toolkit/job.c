@@ -194,7 +194,7 @@ static bool decode_single(kiln_wire_in *in, const kiln_wire_field *field, kiln_j
   bool good;
   switch (field->tag) {
     case TAG_OP:
-      good = kiln__wire_get_number(field, KILN_JOB_MEASURE, &number) && number >= KILN_JOB_BAKE;
+      good = kiln__wire_get_number(field, KILN_JOB_CANARY, &number) && number >= KILN_JOB_BAKE;
       job->op = (kiln_job_op)number;
       return good;
     case TAG_KIND:
@@ -283,7 +283,8 @@ static bool decode_listed(kiln_wire_in *in, const kiln_wire_field *field, kiln_j
 static bool is_whole(const kiln_job *job) {
   if (job->op == KILN_JOB_MEASURE) return job->contexts_count > 0;
   return job->source &&
-         (job->op == KILN_JOB_RUN || (job->mode == KILN_WORKLOAD) == !!job->workload);
+         (job->op != KILN_JOB_BAKE || (job->mode == KILN_WORKLOAD) == !!job->workload) &&
+         (job->op != KILN_JOB_CANARY || job->cached_data);
 }
 
 bool kiln__job_decode(kiln_wire_in *in, kiln_job_frame *ret_frame) {

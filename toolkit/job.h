@@ -13,7 +13,13 @@
 #include "toolkit/kiln.h"
 #include "toolkit/wire.h"
 
-typedef enum kiln_job_op { KILN_JOB_BAKE = 1, KILN_JOB_RUN = 2, KILN_JOB_MEASURE = 3 } kiln_job_op;
+/* CANARY loads cached data for a trial, and runs nothing of it. */
+typedef enum kiln_job_op {
+  KILN_JOB_BAKE = 1,
+  KILN_JOB_RUN = 2,
+  KILN_JOB_MEASURE = 3,
+  KILN_JOB_CANARY = 4
+} kiln_job_op;
 
 /* One script of a measurement's context, or a module of a run. */
 typedef struct kiln_job_source {
@@ -33,7 +39,7 @@ typedef struct kiln_job {
   kiln_kind kind;
   kiln_mode mode;
   kiln_bytes *source;
-  kiln_bytes *cached_data; /* run: verified by the store; NULL: none */
+  kiln_bytes *cached_data; /* run: verified by the store, canary: to be tried; NULL: none */
   kiln_bytes *workload;
   kiln_span filename;
   int32_t line_offset;
@@ -53,6 +59,7 @@ typedef struct kiln_job {
   bool eager;
   const kiln_job_context *contexts;
   size_t contexts_count;
+  bool follows; /* another job, whose place in the queue it takes: it is never one too many */
   /* limits */
   uint32_t timeout_ms;
   uint64_t heap_max_bytes;
@@ -75,6 +82,9 @@ typedef struct kiln_job_result {
   kiln_bytes *result_json, *globals_json, *console_json, *memory_json;
   bool console_truncated;
   int cached_data_rejected; /* 1, 0, -1 */
+  /* The worker that was given cached data crashed; this is the answer of another, without them. */
+  bool consumer_crashed;
+  int consumer_signal; /* 0: it exited */
   kiln_times times;
 } kiln_job_result;
 

@@ -81,6 +81,8 @@ typedef struct kiln_bytes kiln_bytes;
 KILN_API kiln_bytes *kiln_bytes_new(const void *data, size_t length);
 KILN_API kiln_bytes *kiln_bytes_ref(kiln_bytes *bytes);
 KILN_API void kiln_bytes_unref(kiln_bytes *bytes); /* NULL does nothing */
+/* SHA-256 of the bytes in hex digits, computed once. False: out of memory. */
+KILN_API bool kiln_bytes_get_sha256(kiln_bytes *bytes, char ret_hex[65]);
 KILN_API kiln_span kiln_bytes_get(const kiln_bytes *bytes);
 
 /* Bytes that arrive in pieces: an upload. `expected` (0: unknown) decides where they are put. */
@@ -137,6 +139,10 @@ typedef enum kiln_op {
   KILN_CREATE_CACHED_DATA = 1, /* ... and the bytes */
   KILN_RUN = 2,
   KILN_MEASURE_MEMORY = 3,
+  /* Stores request->blob, made by somebody else who ran the program (mode workload; the workload is
+   * whatever stands for what was done, and is not kept), once an engine has loaded it for a trial.
+   * Not for blobs of strangers: a blob is code. */
+  KILN_IMPORT = 4,
 } kiln_op;
 typedef enum kiln_kind { KILN_SCRIPT = 0, KILN_MODULE = 1, KILN_FUNCTION = 2 } kiln_kind;
 typedef enum kiln_mode {
@@ -405,7 +411,9 @@ KILN_API size_t kiln_engine_count(const kiln *k);
 KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
                                      kiln_error *err);
 
-/* Counters since open; those that start with store_ are the store's. `rejected` counts blobs that
+/* Counters since open; those that start with store_ are the store's. `canary_runs` are trial loads
+ * of new blobs, where V8 verifies no checksum itself; `blobs_quarantined` blobs whose consumer
+ * crashed while the same job without them did not. `rejected` counts blobs that
  * the store vouched for and the engine refused (they were removed), `bypasses` answers whose entry
  * could not be stored, `busy` requests refused because too many were waiting. */
 #define KILN_STATS_MAP(X) \
@@ -415,6 +423,9 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
   X(coalesced)            \
   X(bypasses)             \
   X(rejected)             \
+  X(canary_runs)          \
+  X(canary_failures)      \
+  X(blobs_quarantined)    \
   X(busy)                 \
   X(jobs)                 \
   X(jobs_ok)              \

@@ -139,14 +139,22 @@ void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
   free_parts(pool);
 }
 
-static void enqueue(kiln_pool *pool, kiln_task *task) {
+/* Behind all others, or before them. */
+static void enqueue(kiln_pool *pool, kiln_task *task, bool first) {
+  pool->queued++;
+  if (first) {
+    task->next = pool->queue_first;
+    if (!pool->queue_first) pool->queue_end = &task->next;
+    pool->queue_first = task;
+    return;
+  }
   *pool->queue_end = task;
   pool->queue_end = &task->next;
-  pool->queued++;
 }
 
 static void free_task(kiln_task *task) {
   kiln__wire_out_release(&task->message);
+  kiln__wire_out_release(&task->without);
   free(task);
 }
 
@@ -163,6 +171,11 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
   task->done = done;
   task->user = user;
   kiln_status status = kiln__job_encode(job, &task->message);
+  if (status == KILN_OK && job->op == KILN_JOB_RUN && job->cached_data != NULL) {
+    kiln_job without = *job;
+    without.cached_data = NULL;
+    status = kiln__job_encode(&without, &task->without);
+  }
   if (status != KILN_OK) {
     free_task(task);
     return kiln__fail(err, status, NULL, "job: %s",
@@ -171,10 +184,10 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
   pthread_mutex_lock(&pool->lock);
   if (pool->closing)
     status = KILN_ECLOSING;
-  else if (pool->queued + pool->running >= pool->workers_max + pool->queue_max)
+  else if (!job->follows && pool->queued + pool->running >= pool->workers_max + pool->queue_max)
     status = KILN_EBUSY;
   else
-    enqueue(pool, task);
+    enqueue(pool, task, job->follows);
   pthread_mutex_unlock(&pool->lock);
   if (status != KILN_OK) {
     free_task(task);

@@ -46,6 +46,8 @@ void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result
   uint64_t now = kiln__pool_now_ns();
   if (task->started_ns > 0) result->times.queued_ns = task->started_ns - task->submitted_ns;
   result->times.total_ns = now - task->submitted_ns;
+  result->consumer_crashed = task->consumer_crashed;
+  result->consumer_signal = task->consumer_signal;
   if (result->status == KILN_OK) atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
   if (ran) {
     pthread_mutex_lock(&pool->lock);
@@ -54,6 +56,7 @@ void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result
   }
   task->done(task->user, result);
   kiln__wire_out_release(&task->message);
+  kiln__wire_out_release(&task->without);
   free(task);
 }
 
@@ -90,7 +93,7 @@ static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
   return task;
 }
 
-static void put_back(kiln_pool *pool, kiln_task *task) {
+void kiln__pool_put_back(kiln_pool *pool, kiln_task *task) {
   pthread_mutex_lock(&pool->lock);
   task->next = pool->queue_first;
   if (!pool->queue_first) pool->queue_end = &task->next;
@@ -110,7 +113,7 @@ static void give_jobs(kiln_pool *pool) {
   while (pool->idle > 0) {
     kiln_task *task = dequeue(pool, /* to_run= */ true);
     if (!task) return;
-    if (!kiln__worker_assign(pool, find_idle(pool), task)) put_back(pool, task);
+    if (!kiln__worker_assign(pool, find_idle(pool), task)) kiln__pool_put_back(pool, task);
   }
 }
 

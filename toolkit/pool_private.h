@@ -45,6 +45,9 @@ typedef struct kiln_watch {
 typedef struct kiln_task {
   struct kiln_task *next;
   kiln_wire_out message;
+  kiln_wire_out without; /* of a job with cached data: the same without; has no data otherwise */
+  bool consumer_crashed;
+  int consumer_signal;
   uint32_t timeout_ms;
   uint64_t memory_max_bytes;
   kiln_job_result_limits limits;
@@ -137,6 +140,8 @@ void kiln__pool_unwatch(kiln_pool *pool, kiln_watch *watch); /* and closes its d
 
 /* The thread's function. */
 void *kiln__pool_main(void *pool);
+/* Puts a task that was given to a worker first in the queue again. */
+void kiln__pool_put_back(kiln_pool *pool, kiln_task *task);
 /* Calls done and frees the task; `result` gets the times. A task that ran leaves the count of those
  * that run. */
 void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result, bool ran);

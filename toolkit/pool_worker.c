@@ -107,6 +107,21 @@ static void finish_by_time(kiln_pool *pool, kiln_worker *worker) {
   finish(pool, worker, &result);
 }
 
+/* A crash may be the cached data's fault: then the job is done again without them. */
+static bool try_without(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
+  kiln_task *task = worker->task;
+  if (!task->without.data) return false;
+  task->consumer_crashed = true;
+  task->consumer_signal = info->si_code == CLD_EXITED ? 0 : info->si_status;
+  kiln__wire_out_release(&task->message);
+  task->message = task->without;
+  task->without = (kiln_wire_out){0};
+  worker->task = NULL;
+  kiln__worker_end(pool, worker);
+  kiln__pool_put_back(pool, task);
+  return true;
+}
+
 static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
   char message[96];
   bool exited = info->si_code == CLD_EXITED;
@@ -120,6 +135,7 @@ static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
     finish_by_time(pool, worker);
     return;
   }
+  if (try_without(pool, worker, info)) return;
   const char *name = exited ? NULL : sigabbrev_np(info->si_status);
   if (exited)
     snprintf(message, sizeof(message), "the engine process ended with exit code %d",
@@ -253,6 +269,8 @@ static bool limit_process(const kiln_pool *pool, const kiln_worker *worker, cons
   struct rlimit data = {data_max, data_max};
   if (task->memory_max_bytes > 0 && prlimit(worker->pid, RLIMIT_DATA, &data, /* old= */ NULL) != 0)
     return false;
+#else
+  (void)pool;
 #endif
   return true;
 }

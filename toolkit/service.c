@@ -164,6 +164,7 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
     switch (request->op) {
       case KILN_COMPILE:
       case KILN_CREATE_CACHED_DATA:
+      case KILN_IMPORT:
         status = kiln__submit_bake(k, engine, request, done, user, started_ns, err);
         break;
       case KILN_RUN:

@@ -56,8 +56,10 @@ bool kiln__writer_add(kiln__writer *writer, kiln__work *work);
 void kiln__writer_stop(kiln__writer *writer);
 
 /* This kiln's own share of kiln_stats. */
-#define KILN__COUNTERS_MAP(X) \
-  X(requests) X(hits) X(misses) X(coalesced) X(bypasses) X(rejected) X(busy)
+#define KILN__COUNTERS_MAP(X)                                                                      \
+  X(requests)                                                                                      \
+  X(hits) X(misses) X(coalesced) X(bypasses) X(rejected) X(busy) X(canary_runs) X(canary_failures) \
+      X(blobs_quarantined)
 
 /* An engine and its processes. */
 typedef struct kiln__engine {
@@ -81,6 +83,7 @@ struct kiln {
   bool closing;
   unsigned calls; /* of threads inside the public functions */
   atomic_uint_fast64_t reasons[KILN_CAUSE_CODES];
+  atomic_uint_fast64_t imports; /* so far: each has a flight of its own */
 #define KILN__COUNTER(name) atomic_uint_fast64_t name;
   KILN__COUNTERS_MAP(KILN__COUNTER)
 #undef KILN__COUNTER

@@ -6,8 +6,11 @@
  *   1. board the flight; who joins another's is done here;
  *   2. the leader looks again: the flight that he might have joined may have landed between his
  *      first look and his boarding, and an entry is in the store before its flight lands;
- *   3. the job; 4. the put; 5. the landing, which answers all tickets.
+ *   3. the job; 4. where V8 verifies no checksum, a trial of what it made in another process (the
+ *   canary); 5. the put; 6. the landing, which answers all tickets.
+ * An import begins at 4 with a blob that was made elsewhere, and has a flight of its own.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,9 +34,12 @@ typedef struct bake {
   kcc_digest key;
   kcc_key_parts parts; /* what the key was made of; lends from the next */
   void *parts_owned;
-  kiln_bytes *source;   /* NULL unless it is to be kept */
-  kiln_bytes *workload; /* the same */
-  kiln_bytes *blob;     /* once made */
+  kiln_bytes *source;   /* NULL unless it is to be kept, or tried */
+  kiln_bytes *workload; /* NULL unless it is to be kept */
+  bool is_import;
+  bool keep_source;
+  unsigned timeout_ms;
+  kiln_bytes *blob; /* once made */
   kiln_times times;
   kiln_cause_code reason; /* why it is to be made */
 } bake;
@@ -107,7 +113,7 @@ static void land_made(bake *b, kiln_cache leaders_cache, const kcc_error *why) {
 static void store_and_land(kiln__work *work) {
   bake *b = (bake *)(void *)work;
   kcc_put put = {.parts = b->parts, .blob = kiln__kcc_span(kiln_bytes_get(b->blob))};
-  if (b->source != NULL) put.source_text = kiln__kcc_span(kiln_bytes_get(b->source));
+  if (b->keep_source) put.source_text = kiln__kcc_span(kiln_bytes_get(b->source));
   if (b->workload != NULL) put.workload_text = kiln__kcc_span(kiln_bytes_get(b->workload));
   kcc_error error;
   if (kcc_store_put(b->k->store, &put, /* ret_key= */ NULL, &error) == KCC_OK) {
@@ -138,19 +144,92 @@ void kiln__response_from_job(const kiln_job_result *result, kiln_response *respo
   response->times = result->times;
 }
 
+/* The blob is good, for all one knows. */
+static void keep(bake *b) {
+  kiln *k = b->k;
+  b->work.bytes = kiln_bytes_get(b->blob).length;
+  b->work.perform = store_and_land;
+  if (k->store == NULL || k->options.store_read_only) {
+    land_made(b, KILN_CACHE_MISS, /* why= */ NULL);
+  } else if (!kiln__writer_add(&k->writer, &b->work)) {
+    land_made(b, KILN_CACHE_BYPASS, /* why= */ NULL);
+  }
+}
+
+static void land_failed(bake *b, const kiln_job_result *result) {
+  kiln_response response;
+  kiln_bytes_unref(b->blob);
+  b->blob = NULL;
+  response_init(b->engine, &b->key, b->parts.source_length, /* blob= */ NULL, &response);
+  kiln__response_from_job(result, &response);
+  land(b, &response, KILN_CACHE_MISS, LAND_LEADER);
+}
+
+/* On the pool's thread: how the trial ended. */
+static void tried(void *user, const kiln_job_result *result) {
+  bake *b = user;
+  if (result->status != KILN_OK) {
+    land_failed(b, result);
+    return;
+  }
+  if (result->outcome == KILN_OUTCOME_OK && result->cached_data_rejected == 0) {
+    keep(b);
+    return;
+  }
+  atomic_fetch_add(&b->k->canary_failures, 1);
+  kiln_job_result failed = *result;
+  if (b->is_import && result->outcome == KILN_OUTCOME_OK) {
+    failed.outcome = KILN_OUTCOME_EXCEPTION;
+    failed.code = "ERR_VM_CACHED_DATA_REJECTED";
+    failed.name = "Error";
+    failed.message = "the engine does not take this cached data";
+  } else if (!b->is_import) {
+    failed.status = KILN_EINTERNAL;
+    (void)snprintf(failed.message_of_ours, sizeof(failed.message_of_ours),
+                   "the engine does not take what it has baked: %.150s",
+                   result->outcome == KILN_OUTCOME_OK ? "it is rejected" : result->message);
+  }
+  land_failed(b, &failed);
+}
+
+/* Has another worker load the blob. False: it could not be asked; *ret_error says why. */
+static bool try_out(bake *b, kiln_error *ret_error) {
+  kiln_span params[KILN_PARAMS_MAX];
+  kiln_request request = {.kind = (kiln_kind)b->parts.kind,
+                          .source = b->source,
+                          .filename = {b->parts.filename.data, b->parts.filename.length},
+                          .line_offset = b->parts.line_offset,
+                          .column_offset = b->parts.column_offset,
+                          .params = params,
+                          .params_count = b->parts.params_count,
+                          .timeout_ms = b->timeout_ms};
+  kiln_job job;
+  for (size_t i = 0; i < b->parts.params_count; i++) {
+    params[i] = (kiln_span){b->parts.params[i].data, b->parts.params[i].length};
+  }
+  kiln__job_init(b->k, &request, KILN_JOB_CANARY, &job);
+  job.cached_data = b->blob;
+  job.follows = !b->is_import;
+  atomic_fetch_add(&b->k->canary_runs, 1);
+  return kiln_pool_submit(b->engine->pool, &job, tried, b, ret_error) == KILN_OK;
+}
+
 /* On the pool's thread. */
 static void baked(void *user, const kiln_job_result *result) {
   bake *b = user;
-  kiln *k = b->k;
   if (result->status == KILN_OK && result->outcome == KILN_OUTCOME_OK && result->blob != NULL) {
+    kiln_job_result failed = {
+        .code = "", .name = "", .message = "", .stack = "", .resource = "", .source_line = ""};
+    kiln_error error;
     b->blob = kiln_bytes_ref(result->blob);
     b->times = result->times;
-    b->work.bytes = kiln_bytes_get(b->blob).length;
-    b->work.perform = store_and_land;
-    if (k->store == NULL || k->options.store_read_only) {
-      land_made(b, KILN_CACHE_MISS, /* why= */ NULL);
-    } else if (!kiln__writer_add(&k->writer, &b->work)) {
-      land_made(b, KILN_CACHE_BYPASS, /* why= */ NULL);
+    if (b->engine->info.verifies_checksum) {
+      keep(b);
+    } else if (!try_out(b, &error)) {
+      failed.status = error.status;
+      (void)snprintf(failed.message_of_ours, sizeof(failed.message_of_ours), "%.250s",
+                     error.message);
+      land_failed(b, &failed);
     }
     return;
   }
@@ -199,9 +278,21 @@ static bake *bake_new(kiln *k, const kiln__engine *engine, const kiln_request *r
   for (unsigned i = 0; i < sizeof(timeout_ms); i++) {
     b->flight.id.bytes[KCC_DIGEST_BYTES - 1 - i] ^= (uint8_t)(timeout_ms >> (8 * i));
   }
-  if (!k->options.forget_sources) {
+  b->timeout_ms = timeout_ms;
+  b->is_import = request->op == KILN_IMPORT;
+  b->keep_source = !k->options.forget_sources;
+  if (b->is_import) {
+    uint64_t number = atomic_fetch_add(&k->imports, 1) + 1;
+    for (unsigned i = 0; i < sizeof(number); i++)
+      b->flight.id.bytes[i] ^= (uint8_t)(number >> (8 * i));
+    b->blob = kiln_bytes_ref(request->blob);
+  }
+  if (b->keep_source || b->is_import || !engine->info.verifies_checksum) {
     b->source = kiln_bytes_ref(request->source);
-    if (request->workload != NULL) b->workload = kiln_bytes_ref(request->workload);
+  }
+  /* An import's stands for a program that was run, and is no script. */
+  if (b->keep_source && !b->is_import && request->workload != NULL) {
+    b->workload = kiln_bytes_ref(request->workload);
   }
   if (!copy_parts(b, parts)) {
     bake_free(b);
@@ -216,8 +307,8 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   kiln *k = b->k;
   kiln_bytes *blob;
   kiln_response response;
-  if (kiln__lookup(k, b->engine, &b->key, &blob, /* ret_info= */ NULL, /* err= */ NULL) ==
-      KILN_OK) {
+  if (!b->is_import && kiln__lookup(k, b->engine, &b->key, &blob, /* ret_info= */ NULL,
+                                    /* err= */ NULL) == KILN_OK) {
     atomic_fetch_add(&k->hits, 1);
     b->blob = blob;
     b->reason = KILN_CAUSE_HIT;
@@ -232,7 +323,12 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   atomic_fetch_add(&k->misses, 1);
   b->reason = kiln__reason_of_miss(k, b->engine, &b->parts, &b->key);
   kiln_error error;
-  kiln_status status = kiln_pool_submit(b->engine->pool, &job, baked, b, &error);
+  kiln_status status = KILN_OK;
+  if (!b->is_import) {
+    status = kiln_pool_submit(b->engine->pool, &job, baked, b, &error);
+  } else if (!try_out(b, &error)) {
+    status = error.status;
+  }
   if (status != KILN_OK) {
     response_init(b->engine, &b->key, b->parts.source_length, /* blob= */ NULL, &response);
     response.status = status;
@@ -259,7 +355,8 @@ kiln_status kiln__submit_bake(kiln *k, const kiln__engine *engine, const kiln_re
 
   ticket caller = {.done = done, .user = user, .op = request->op, .started_ns = started_ns};
   kiln_bytes *blob;
-  if (kiln__lookup(k, engine, &key, &blob, /* ret_info= */ NULL, /* err= */ NULL) == KILN_OK) {
+  if (request->op != KILN_IMPORT &&
+      kiln__lookup(k, engine, &key, &blob, /* ret_info= */ NULL, /* err= */ NULL) == KILN_OK) {
     kiln_response response;
     atomic_fetch_add(&k->hits, 1);
     response_init(engine, &key, text.length, blob, &response);

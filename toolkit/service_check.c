@@ -92,6 +92,21 @@ static kiln_status check_bake(const kiln *k, const kiln_request *request, kiln_e
   return add_bytes(k, kiln_bytes_get(request->workload).length, "workload", &total, err);
 }
 
+static kiln_status check_import(const kiln *k, const kiln_request *request, kiln_error *err) {
+  if (request->blob == NULL) {
+    return kiln__fail(err, KILN_EINVAL, "ERR_MISSING_ARGS", "blob: missing");
+  }
+  size_t length = kiln_bytes_get(request->blob).length;
+  if (length > KILN_BLOB_MAX) {
+    return kiln__fail(err, KILN_ETOOBIG, NULL, "blob is %zu bytes, limit %llu", length,
+                      (unsigned long long)KILN_BLOB_MAX);
+  }
+  if (request->mode != KILN_WORKLOAD) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "mode: an imported blob's is 'workload'");
+  }
+  return check_bake(k, request, err);
+}
+
 static kiln_status check_named(const kiln *k, const kiln_named_source *source, const char *what,
                                uint64_t *total, kiln_error *err) {
   kiln_status status = check_name(source->name, "a name", err);
@@ -157,6 +172,8 @@ kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln
     case KILN_COMPILE:
     case KILN_CREATE_CACHED_DATA:
       return check_bake(k, request, err);
+    case KILN_IMPORT:
+      return check_import(k, request, err);
     case KILN_RUN:
       return check_run(k, request, err);
     case KILN_MEASURE_MEMORY:

@@ -5,6 +5,7 @@
  * A run never stores a blob: a worker that has run guest code is not to be believed about what it
  * compiled, unless the key says so (modes warm and workload of service_bake.c).
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ typedef struct task {
   uint64_t started_ns;
   bool offered;
   bool looked_up;
+  int consumer_signal;
   kiln_cause_code reason;     /* of the look-up */
   kcc_digest blob_key;        /* of the blob that was offered */
   char key[KILN_KEY_HEX + 1]; /* that the request named */
@@ -37,6 +39,13 @@ kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_e
   kiln__bytes_note_digest(source, digest.bytes);
   *ret_digest = digest;
   return KCC_OK;
+}
+
+bool kiln_bytes_get_sha256(kiln_bytes *bytes, char ret_hex[65]) {
+  kcc_digest digest;
+  if (kiln__source_digest(bytes, &digest, /* err= */ NULL) != KCC_OK) return false;
+  kcc_digest_format(&digest, ret_hex);
+  return true;
 }
 
 kcc_status kiln__parts_of(const kiln__engine *engine, const kiln_request *request,
@@ -119,6 +128,20 @@ static void remove_rejected(kiln__work *work) {
   free(t);
 }
 
+/* On the writer thread. */
+static void quarantine_killer(kiln__work *work) {
+  task *t = (task *)(void *)work;
+  char reason[96];
+  const char *name = t->consumer_signal != 0 ? sigabbrev_np(t->consumer_signal) : NULL;
+  if (name != NULL) {
+    (void)snprintf(reason, sizeof(reason), "engine died while it was consumed (SIG%s)", name);
+  } else {
+    (void)snprintf(reason, sizeof(reason), "engine died while it was consumed");
+  }
+  (void)kcc_store_quarantine(t->k->store, &t->blob_key, reason, /* err= */ NULL);
+  free(t);
+}
+
 /* On the pool's thread. */
 static void finished(void *user, const kiln_job_result *result) {
   task *t = user;
@@ -141,6 +164,14 @@ static void finished(void *user, const kiln_job_result *result) {
   if (result->status == KILN_OK && result->cached_data_rejected == 1 && t->offered) {
     atomic_fetch_add(&k->rejected, 1);
     t->work.perform = remove_rejected;
+    if (kiln__writer_add(&k->writer, &t->work)) return;
+  }
+  /* A script that crashes without the blob, too, crashes by itself. */
+  if (result->status == KILN_OK && result->consumer_crashed &&
+      result->outcome != KILN_OUTCOME_CRASHED) {
+    atomic_fetch_add(&k->blobs_quarantined, 1);
+    t->consumer_signal = result->consumer_signal;
+    t->work.perform = quarantine_killer;
     if (kiln__writer_add(&k->writer, &t->work)) return;
   }
   free(t);

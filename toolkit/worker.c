@@ -252,6 +252,9 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent) {
     case KILN_JOB_MEASURE:
       kiln__work_measure(&work);
       break;
+    case KILN_JOB_CANARY:
+      kiln__work_canary(&work);
+      break;
   }
   answer(&work);
   _exit(EXIT_SUCCESS);
