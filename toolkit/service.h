@@ -56,10 +56,17 @@ bool kiln__writer_add(kiln__writer *writer, kiln__work *work);
 void kiln__writer_stop(kiln__writer *writer);
 
 /* This kiln's own share of kiln_stats. */
-#define KILN__COUNTERS_MAP(X)                                                                      \
-  X(requests)                                                                                      \
-  X(hits) X(misses) X(coalesced) X(bypasses) X(rejected) X(busy) X(canary_runs) X(canary_failures) \
-      X(blobs_quarantined)
+#define KILN__COUNTERS_MAP(X) \
+  X(requests)                 \
+  X(hits)                     \
+  X(misses)                   \
+  X(coalesced)                \
+  X(bypasses)                 \
+  X(rejected)                 \
+  X(busy)                     \
+  X(canary_runs)              \
+  X(canary_failures)          \
+  X(blobs_quarantined)
 
 /* An engine and its processes. */
 typedef struct kiln__engine {

@@ -127,7 +127,7 @@ START_TEST(wrong_usage_is_status_2) {
       {{"cache", "get", "a", "b"}, "too many"},
       {{"cache", "rm", "--json", "a"}, "has no --json"},
       {{"cache", "ls", "-o", "x"}, "has no --output"},
-      {{"engines", "x"}, "takes no arguments"},
+      {{"engines", "ls", "x"}, "takes no arguments"},
   };
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
     outcome result = kiln_with((const char *const[]){NULL}, cases[i].arguments);
@@ -195,7 +195,7 @@ START_TEST(engines_are_told) {
   outcome_free(&result);
   result = KILN("engines");
   expect_status(&result, 0);
-  ck_assert(strncmp(result.out, "node-18  V8 10.2.", 17) == 0);
+  ck_assert(strncmp(result.out, "node-18 ", 8) == 0 && says(result.out, "V8 10.2."));
   outcome_free(&result);
 }
 END_TEST

@@ -194,7 +194,7 @@ END_TEST
 
 START_TEST(enums_and_what_belongs_together) {
   kiln_request request = bake();
-  request.op = (kiln_op)4;
+  request.op = (kiln_op)5;
   refused(&request, KILN_EINVAL, "ERR_INVALID_ARG_VALUE", "operation");
   request = bake();
   request.kind = (kiln_kind)3;
