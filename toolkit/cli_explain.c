@@ -109,7 +109,7 @@ static bool describe_file(const explain_command *c, const char *path, kiln_bytes
     kiln_bytes *wrapped = kiln__cli_wrap(*source);
     kiln_bytes_unref(*source);
     *source = wrapped;
-    request->column_offset = -(int32_t)strlen(KILN__CLI_WRAPPER_HEAD);
+    request->line_offset = -1; /* the wrapper's head has a line of its own */
     if (wrapped == NULL) {
       kiln__cli_complain(c->self, "out of memory");
       return false;
@@ -138,7 +138,7 @@ static int explain(const explain_command *c, kiln *k, const char *what) {
     request.filename = kiln_span_from(c->filename != NULL ? c->filename
                                       : absolute != NULL  ? absolute
                                                           : what);
-    request.line_offset = (int32_t)c->line_offset;
+    if (c->line_offset != 0) request.line_offset = (int32_t)c->line_offset;
     if (c->column_offset != 0) request.column_offset = (int32_t)c->column_offset;
     if (c->blob == NULL) {
       got = kiln_explain(k, &request, KILN_ASKER_OWNER, &explanation, &error);
