@@ -181,9 +181,12 @@ static kiln_status await_one(kiln__engine *engine, kiln_error *err) {
   kiln_pool *pool = engine->pool;
   engine->pool = NULL;
   kiln_status status = kiln_pool_await(pool, &reason);
+  if (status != KILN_OK && !hosted) return kiln__fail(err, status, NULL, "%s", reason.message);
   if (status != KILN_OK) {
-    return kiln__fail(err, status, NULL, "%s%s%s%s", hosted ? "engine '" : "", info->name,
-                      hosted ? "': " : "", reason.message);
+    return kiln__fail(err, status, NULL,
+                      "engine '%s': %.200s (if the node binary has changed since it was added, run "
+                      "'kiln engines add %.200s' again)",
+                      info->name, reason.message, info->node);
   }
   engine->pool = pool;
   kiln_pool_get_engine(pool, &said);
