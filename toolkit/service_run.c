@@ -158,6 +158,10 @@ static void finished(void *user, const kiln_job_result *result) {
   if (t->looked_up) response.reason = kiln__count_reason(k, t->reason);
   kiln__response_from_job(result, &response);
   response.times.total_ns = kiln__now_ns() - t->started_ns;
+  /* A script that crashes without the blob, too, crashes by itself. */
+  bool killed = result->status == KILN_OK && result->consumer_crashed &&
+                result->outcome != KILN_OUTCOME_CRASHED;
+  if (killed) atomic_fetch_add(&k->blobs_quarantined, 1);
   t->done(t->user, &response);
   /* The store vouched for the blob, so the entry is of another make than the engine thinks: nobody
    * will ever use it. */
@@ -166,10 +170,7 @@ static void finished(void *user, const kiln_job_result *result) {
     t->work.perform = remove_rejected;
     if (kiln__writer_add(&k->writer, &t->work)) return;
   }
-  /* A script that crashes without the blob, too, crashes by itself. */
-  if (result->status == KILN_OK && result->consumer_crashed &&
-      result->outcome != KILN_OUTCOME_CRASHED) {
-    atomic_fetch_add(&k->blobs_quarantined, 1);
+  if (killed) {
     t->consumer_signal = result->consumer_signal;
     t->work.perform = quarantine_killer;
     if (kiln__writer_add(&k->writer, &t->work)) return;
