@@ -14,8 +14,8 @@
 
 /* ---- help ---------------------------------------------------------------------------- */
 
-static const char *const commands[] = {"precompile", "verify-manifest", "rebake", "run",
-                                       "measure",    "cache",           "engines"};
+static const char *const commands[] = {"precompile", "verify-manifest", "rebake",  "run",
+                                       "measure",    "cache",           "engines", "explain"};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void expect_golden(const outcome *result, const char *name) {
