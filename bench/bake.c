@@ -45,11 +45,13 @@ static void measure(bench_report *report, const char *which, char *mode, const f
     char *dir = bench_format("%s/bake-%s-%zu-%u", bench_temp_dir(), mode, list->count, round);
     char *store = bench_format("%s/store", dir);
     if (mkdir(dir, 0700) != 0) bench_die("'%s': cannot be made", dir);
-    char *ours[FIXED_MAX + FILES_MAX + 1] = {KILN_CLI, "precompile", "--quiet", "--kind",
-                                             "script", "--mode",     mode,      "--jobs",
-                                             "2",      "--store",    store};
+    char *ours[FIXED_MAX + FILES_MAX +
+               1] = {KILN_CLI,  "precompile", "--quiet",
+                     "--kind",  "script",     "--mode",
+                     mode,      "--jobs",     "2",
+                     "--store", store,        "--no-keep-sources"}; /* the peer keeps blobs only */
     char *peer[FIXED_MAX + FILES_MAX + 1] = {node, script, mode, dir};
-    append(ours, 11, list);
+    append(ours, 12, list);
     append(peer, 4, list);
     for (unsigned turn = 0; turn < 2; turn++) {
       bool is_ours = turn == round % 2;
