@@ -40,6 +40,7 @@ extern "C" {
 #define KILN_STATUS_MAP(X)                                                 \
   X(KILN_OK, 0, "OK", "success")                                           \
   X(KILN_NOT_FOUND, 1, "ERR_NOT_FOUND", "no such key")                     \
+  X(KILN_GONE, 2, "ERR_SESSION_GONE", "the session has ended")             \
   X(KILN_EINVAL, 100, "ERR_INVALID_ARG_VALUE", "invalid argument")         \
   X(KILN_ETOOBIG, 203, "ERR_TOO_LARGE", "over a limit")                    \
   X(KILN_EBUSY, 300, "ERR_BUSY", "the queue of jobs is full")              \
@@ -124,6 +125,8 @@ typedef struct kiln_options {
   unsigned timeout_default_ms; /* where a request names none; 0 means 5,000 */
   unsigned timeout_max_ms;     /* more is refused; 0 means 60,000 */
   unsigned kill_grace_ms;      /* after the deadline, before SIGKILL; 0 means 150 */
+  unsigned sessions_max;       /* open at once, of all engines (kiln_session.h); 0 means 64 */
+  unsigned session_idle_ms;    /* an idle session is ended after this; 0 means 300,000 */
 } kiln_options;
 #define KILN_OPTIONS_INIT \
   { .struct_size = sizeof(kiln_options) }
@@ -143,6 +146,7 @@ typedef enum kiln_op {
    * whatever stands for what was done, and is not kept), once an engine has loaded it for a trial.
    * Not for blobs of strangers: a blob is code. */
   KILN_IMPORT = 4,
+  KILN_SESSION = 5, /* of responses only: a command's, see kiln_session.h */
 } kiln_op;
 typedef enum kiln_kind { KILN_SCRIPT = 0, KILN_MODULE = 1, KILN_FUNCTION = 2 } kiln_kind;
 typedef enum kiln_mode {
@@ -279,6 +283,10 @@ typedef struct kiln_response {
   kiln_bytes *console_json; /* [{"level","text"}, ...] also present with an exception */
   bool console_truncated;
   int cached_data_rejected; /* 1, 0, or -1: none was offered (undefined) */
+  /* of commands of sessions; NULL where there is none */
+  const char *session_id;
+  const char *object_id;   /* of what the command made */
+  kiln_bytes *module_json; /* a module's state */
   /* run and measureMemory */
   kiln_bytes *memory_json; /* run: heap statistics; measureMemory: the whole answer */
   kiln_times times;
@@ -459,4 +467,6 @@ KILN_API void kiln_get_reasons(const kiln *k, uint64_t ret_counts[KILN_CAUSE_COD
 #ifdef __cplusplus
 }
 #endif
+
+#include "kiln_session.h"
 #endif

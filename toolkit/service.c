@@ -173,6 +173,8 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
       case KILN_MEASURE_MEMORY:
         status = kiln__submit_measure(k, engine, request, done, user, started_ns, err);
         break;
+      case KILN_SESSION: /* refused by the check */
+        break;
     }
   }
   if (status == KILN_EBUSY) atomic_fetch_add(&k->busy, 1);

@@ -178,6 +178,8 @@ kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln
       return check_run(k, request, err);
     case KILN_MEASURE_MEMORY:
       return check_measure(k, request, err);
+    case KILN_SESSION: /* submitted by kiln_session_submit() */
+      break;
   }
   return kiln__fail(err, KILN_EINVAL, NULL, "operation %u: unknown", (unsigned)request->op);
 }
