@@ -72,6 +72,8 @@ unsigned srv_status_http(kiln_status status) {
       return MHD_HTTP_OK;
     case KILN_NOT_FOUND:
       return MHD_HTTP_NOT_FOUND;
+    case KILN_GONE:
+      return MHD_HTTP_GONE;
     case KILN_EINVAL:
       return MHD_HTTP_BAD_REQUEST;
     case KILN_ETOOBIG:
