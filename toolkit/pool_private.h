@@ -75,6 +75,7 @@ typedef struct kiln_worker {
   kiln_watch process;
   kiln_zygote *zygote; /* FORKING: who was asked; NULL when that one has gone */
   kiln_task *task;     /* RUNNING */
+  int forbidden_call;  /* it told that it made this one; -1: none */
   uint64_t due_ns;     /* FORKING: to be ready; RUNNING: to have answered */
   bool gone;           /* reaped; freed at the end of the round */
 } kiln_worker;
@@ -92,7 +93,8 @@ struct kiln_zygote {
 };
 
 typedef struct kiln_pool_counters {
-  atomic_uint_fast64_t jobs, outcomes[5], kills, zygotes_started, zygotes_lost, protocol_errors;
+  atomic_uint_fast64_t jobs, outcomes[5], kills, zygotes_started, zygotes_lost, protocol_errors,
+      sandbox_alarms;
 } kiln_pool_counters;
 
 struct kiln_pool {
@@ -106,6 +108,8 @@ struct kiln_pool {
   int epoll;
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
+  kiln_wire_out filter_message;
+  bool jitless, sandbox_required;
   kiln_engine_info engine; /* from the first hello */
   uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */
   kiln_pool_counters counters;

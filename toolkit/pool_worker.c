@@ -10,16 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "toolkit/filter.h"
 #include "toolkit/pool_private.h"
 
 #define ATTEMPTS_MAX 3
-/* V8's background threads use processor time too; the deadline proper is the wall clock's. */
-#define CPU_THREADS 5
 
 /* ---- asking for one ----------------------------------------------------------------------------
  */
@@ -44,6 +42,7 @@ bool kiln__worker_ask(kiln_pool *pool) {
     return false;
   }
   worker->state = KILN_WORKER_FORKING;
+  worker->forbidden_call = -1;
   worker->channel = (kiln_watch){KILN_WATCH_WORKER_CHANNEL, worker, pair[0]};
   worker->process = (kiln_watch){KILN_WATCH_WORKER_PROCESS, worker, -1};
   worker->zygote = zygote;
@@ -122,9 +121,22 @@ static bool try_without(kiln_pool *pool, kiln_worker *worker, const siginfo_t *i
   return true;
 }
 
+static void finish_by_violation(kiln_pool *pool, kiln_worker *worker) {
+  char name[64] = "of another architecture, or hidden", message[128];
+  if (worker->forbidden_call >= 0)
+    kiln__filter_name_call(worker->forbidden_call, name, sizeof(name));
+  snprintf(message, sizeof(message), "the engine process made a forbidden system call: %s", name);
+  kiln_job_result result = result_with(KILN_OUTCOME_CRASHED, KILN_CODE_FORBIDDEN, message);
+  result.signal = SIGSYS;
+  finish(pool, worker, &result);
+}
+
 static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
   char message[96];
   bool exited = info->si_code == CLD_EXITED;
+  bool forbidden =
+      worker->forbidden_call >= 0 || info->si_status == (exited ? KILN_EXIT_FORBIDDEN : SIGSYS);
+  if (forbidden) atomic_fetch_add(&pool->counters.sandbox_alarms, 1);
   if (exited && info->si_status == KILN_EXIT_MEMORY_LIMIT) {
     kiln_job_result result = result_with(KILN_OUTCOME_MEMORY_LIMIT, KILN_CODE_MEMORY_LIMIT,
                                          "the script reached its memory limit");
@@ -136,6 +148,10 @@ static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
     return;
   }
   if (try_without(pool, worker, info)) return;
+  if (forbidden) {
+    finish_by_violation(pool, worker);
+    return;
+  }
   const char *name = exited ? NULL : sigabbrev_np(info->si_status);
   if (exited)
     snprintf(message, sizeof(message), "the engine process ended with exit code %d",
@@ -184,8 +200,24 @@ static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in)
   return true;
 }
 
+/* Its last word; what becomes of the job is decided by its end, which is near. */
+static void hear_alarm(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
+  kiln_wire_field field;
+  uint64_t call = 0;
+  if (worker->forbidden_call >= 0 || kiln__wire_next(in, &field) != 1 ||
+      field.tag != KILN_WIRE_ALARM_CALL || !kiln__wire_get_number(&field, INT32_MAX, &call)) {
+    finish_by_garbage(pool, worker);
+    return;
+  }
+  worker->forbidden_call = (int)call;
+}
+
 static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
   kiln_job_result result;
+  if (in->type == KILN_WIRE_ALARM) {
+    hear_alarm(pool, worker, in);
+    return;
+  }
   if (!kiln__job_result_decode(in, &worker->task->limits, &result)) {
     finish_by_garbage(pool, worker);
     return;
@@ -259,27 +291,9 @@ void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
 /* ---- giving it a job ---------------------------------------------------------------------------
  */
 
-static bool limit_process(const kiln_pool *pool, const kiln_worker *worker, const kiln_task *task) {
-  rlim_t seconds = ((rlim_t)task->timeout_ms + 999) / 1000 * CPU_THREADS + 2;
-  struct rlimit cpu = {seconds, seconds + 1};
-  if (prlimit(worker->pid, RLIMIT_CPU, &cpu, /* old= */ NULL) != 0) return false;
-#ifndef KILN_ADDRESS_SANITIZER /* whose shadow memory alone is terabytes */
-  /* V8 from 13 on has 512 MiB for code mapped in each process, used or not. */
-  rlim_t data_max = task->memory_max_bytes + pool->data_bytes;
-  struct rlimit data = {data_max, data_max};
-  if (task->memory_max_bytes > 0 && prlimit(worker->pid, RLIMIT_DATA, &data, /* old= */ NULL) != 0)
-    return false;
-#else
-  (void)pool;
-#endif
-  return true;
-}
-
 bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
   uint64_t now = kiln__pool_now_ns(); /* before it is sent: the worker's own clock starts then */
-  int sent = limit_process(pool, worker, task) ? kiln__wire_send(worker->channel.fd, &task->message,
-                                                                 /* fd= */ -1, MSG_DONTWAIT)
-                                               : -errno;
+  int sent = kiln__wire_send(worker->channel.fd, &task->message, /* fd= */ -1, MSG_DONTWAIT);
   if (sent != 0) {
     kiln__worker_end(pool, worker); /* killed while it was idle */
     if (++task->attempts < ATTEMPTS_MAX) return false;

@@ -18,7 +18,7 @@
 
 #define KILN_WIRE_MAGIC 0x4e4c494bu /* "KILN" */
 /* Raised with every change of a message. Pool and zygote must agree exactly. */
-#define KILN_WIRE_PROTOCOL 1u
+#define KILN_WIRE_PROTOCOL 2u
 /* Of one message: the descriptors beside it, without the payload's own. */
 #define KILN_WIRE_FDS_MAX 64
 #define KILN_WIRE_PAYLOAD_MAX ((uint64_t)512 << 20)
@@ -31,6 +31,9 @@ typedef enum kiln_wire_type {
   KILN_WIRE_READY = 3,  /* worker -> pool: its pid; the door is closed behind it */
   KILN_WIRE_JOB = 4,    /* pool -> worker */
   KILN_WIRE_RESULT = 5, /* worker -> pool */
+  KILN_WIRE_FILTER = 6, /* pool -> zygote, once: the system calls of its workers */
+  KILN_WIRE_ALARM = 7,  /* worker -> pool, its last word: it made a forbidden system call */
+  KILN_WIRE_TYPE_LAST = KILN_WIRE_ALARM
 } kiln_wire_type;
 
 /* Fields of HELLO and READY; those of jobs are job.c's, those of results job_result.c's. */
@@ -40,8 +43,12 @@ enum {
   KILN_WIRE_HELLO_FLAGS = 3,
   KILN_WIRE_HELLO_BUILD_ID = 4,
   KILN_WIRE_HELLO_ARCH = 5,
-  KILN_WIRE_HELLO_DATA = 6, /* what RLIMIT_DATA counts of the zygote, in bytes; may be absent */
+  KILN_WIRE_HELLO_DATA = 6,   /* what RLIMIT_DATA counts of the zygote, in bytes; may be absent */
+  KILN_WIRE_HELLO_LAYERS = 7, /* of the sandbox: 1 << KILN_LAYER_... */
   KILN_WIRE_READY_PID = 1,
+  KILN_WIRE_FILTER_WORKER = 1,
+  KILN_WIRE_FILTER_FORKING = 2,
+  KILN_WIRE_ALARM_CALL = 1,
 };
 
 typedef struct kiln_wire_head {

@@ -200,8 +200,18 @@ static void say_ready(void) {
   kiln__wire_out_release(&out);
 }
 
+/* What the largest part of an answer may need: texts beside the result have what it has. */
+static uint64_t answer_max(const kiln_job *job) {
+  uint64_t text = job->result_max_bytes > job->console_max_bytes * 6 ? job->result_max_bytes
+                                                                     : job->console_max_bytes * 6;
+  bool is_blob = job->op == KILN_JOB_BAKE && text < KILN_BLOB_MAX;
+  return (is_blob ? KILN_BLOB_MAX : text) + KILN_MEMFD_MIN;
+}
+
 static void set_limits(kiln_work *work) {
   const kiln_job *job = work->job;
+  if (!kiln_sandbox_limit(job->timeout_ms, job->memory_max_bytes, answer_max(job)))
+    _exit(EXIT_FAILURE);
   kv8_isolate *isolate = work->engine->isolate;
   if (job->heap_max_bytes > 0 &&
       kv8_isolate_set_heap_max(isolate, job->heap_max_bytes, &work->error) != KV8_OK)
@@ -231,7 +241,7 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent) {
   kiln_job_frame frame;
   if (!kiln_sandbox_detach(channel, parent)) _exit(EXIT_FAILURE);
   if (kv8_engine_after_fork(/* threads_now= */ false, &work.error) != KV8_OK) _exit(EXIT_FAILURE);
-  if (!kiln_sandbox_enter()) _exit(EXIT_FAILURE);
+  if (!kiln_sandbox_enter(KILN_FILTER_WORKER)) _exit(EXIT_FAILURE);
   say_ready();
 
   int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
