@@ -127,6 +127,7 @@ static bool is_looked_for_by_libraries(const char *path) {
   static const char *const beginnings[] = {
       "/proc/sys/vm/overcommit_memory", "/etc/localtime", "/etc/timezone",  "/usr/share/zoneinfo",
       "/sys/devices/system/cpu",        "/proc/stat",     "/proc/self/maps"};
+  if (path == NULL || strstr(path, "..") != NULL) return false;
   for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
     if (strncmp(path, beginnings[i], strlen(beginnings[i])) == 0) return true;
   return false;
