@@ -297,6 +297,7 @@ static void do_command(kiln__session *session) {
   session->job.timeout_ms = frame->timeout_ms;
   session->job.result_max_bytes = frame->result_max_bytes;
   work->deadline_ns = kiln__now_ns() + (uint64_t)frame->timeout_ms * 1000000u;
+  if (!kiln_sandbox_allow_command(frame->timeout_ms)) _exit(EXIT_FAILURE);
   memset(&work->result, 0, sizeof(work->result));
   work->result.cached_data_rejected = -1;
   work->error.code[0] = work->error.name[0] = '\0'; /* what kiln__work_ok() looks at */
@@ -311,6 +312,14 @@ static void do_command(kiln__session *session) {
   answer(session);
 }
 
+/* What the largest part of an answer may need. */
+static uint64_t answer_max(const kiln_frame *frame) {
+  uint64_t max = KILN_BLOB_MAX;
+  if (frame->result_max_bytes > max) max = frame->result_max_bytes;
+  if (frame->console_max_bytes * 6 > max) max = frame->console_max_bytes * 6;
+  return max + KILN_MEMFD_MIN;
+}
+
 void kiln__session_main(kiln_engine *engine, char *buffer, kiln_wire_in *in) {
   static kiln__session session;
   kiln_frame_arena arena = {0};
@@ -323,6 +332,8 @@ void kiln__session_main(kiln_engine *engine, char *buffer, kiln_wire_in *in) {
     if (!begun) {
       session.job.heap_max_bytes = frame.heap_max_bytes;
       session.job.memory_max_bytes = frame.memory_max_bytes;
+      if (!kiln_sandbox_limit_session(frame.memory_max_bytes, answer_max(&frame)))
+        _exit(EXIT_FAILURE);
       kiln__work_set_limits(&session.work);
       begun = true;
     }
