@@ -40,21 +40,28 @@ static kiln__object **slot_of(kiln__session *session, uint64_t number) {
   return &session->slots[slot];
 }
 
+static const char *const kind_names[] = {"context", "script", "function", "module"};
+
 kiln__object *kiln__session_find_any(kiln__session *session, uint64_t number) {
   kiln__object **slot = slot_of(session, number);
-  if (slot) return *slot;
+  kiln_span name = session->frame->name;
+  bool is_named = session->frame->op == KILN_OBJECT_DELETE ||
+                  session->frame->op == KILN_OBJECT_CREATE_CACHED_DATA;
+  if (slot && (!is_named || name.length == 0)) return *slot;
+  if (slot && strlen(kind_names[(*slot)->kind]) == name.length &&
+      memcmp(kind_names[(*slot)->kind], name.data, name.length) == 0)
+    return *slot;
   kiln__session_refuse(session, KILN_NOT_FOUND, /* code= */ NULL,
                        "object %" PRIu64 ": the session has none of this id", number);
   return NULL;
 }
 
 kiln__object *kiln__session_find(kiln__session *session, uint64_t number, kiln__object_kind kind) {
-  static const char *const names[] = {"context", "script", "function", "module"};
   kiln__object *object = kiln__session_find_any(session, number);
   if (!object || object->kind == kind) return object;
   kiln__session_refuse(session, KILN_EINVAL, "ERR_INVALID_ARG_TYPE",
-                       "object %" PRIu64 ": is a %s, not a %s", number, names[object->kind],
-                       names[kind]);
+                       "object %" PRIu64 ": is a %s, not a %s", number, kind_names[object->kind],
+                       kind_names[kind]);
   return NULL;
 }
 
@@ -162,6 +169,24 @@ static bool make_context(kiln__session *session, kv8_context_options *options,
   return made;
 }
 
+void kiln__session_put_context(kiln__session *session, const kiln__object *context) {
+  kiln_text text = {0};
+  kv8_span origin = kv8_context_get_origin(context->as_context);
+  kiln__text_puts(&text, "{\"name\":");
+  kiln__text_put_json_string(&text, kv8_context_get_name(context->as_context));
+  if (origin.length > 0) {
+    kiln__text_puts(&text, ",\"origin\":");
+    kiln__text_put_json_string(&text, origin);
+  }
+  kiln__text_puts(&text, "}");
+  session->work.result.module_json = kiln__bytes_from_text(&text);
+}
+
+static void add_context(kiln__session *session, kiln__object *context) {
+  kiln__session_add(session, context);
+  kiln__session_put_context(session, context);
+}
+
 void kiln__session_context_create(kiln__session *session) {
   kiln_work *work = &session->work;
   const kiln_frame *frame = session->frame;
@@ -183,7 +208,7 @@ void kiln__session_context_create(kiln__session *session) {
       (frame->globals_json.length == 0 ||
        kiln__work_ok(work, kv8_context_set_globals_json(
                                object->as_context, kiln__span(frame->globals_json), &work->error))))
-    kiln__session_add(session, object);
+    add_context(session, object);
   else
     kiln__object_unref(object);
 }
