@@ -412,21 +412,22 @@ static long rogue_crash(long n) {
 
 /* ---- which of them --------------------------------------------------------------------------- */
 
-#define ROGUES(X)                                                                                  \
-  X(openat)                                                                                        \
-  X(create)                                                                                        \
-  X(memory_of_itself) X(memory_of_parent) X(environment) X(zone) X(zone_and_up) X(open) X(openat2) \
-      X(stat) X(unlink) X(socket) X(socketpair) X(connect) X(pipe) X(execve) X(execveat) X(fork)   \
-          X(vfork) X(clone3) X(clone_with_parent) X(clone_new_user) X(ptrace) X(kill) X(kill_all)  \
-              X(tgkill) X(pidfd) X(read_others) X(limits_of_parent) X(more_descriptors)            \
-                  X(more_memory) X(survive_parent) X(unshare) X(mount) X(chroot) X(root)           \
-                      X(priority) X(bpf) X(io_uring) X(userfaultfd) X(perf) X(keys) X(ioctl)       \
-                          X(fcntl) X(another_filter) X(own_handler) X(blocked_signal) X(call)      \
-                              X(x32) X(i386) X(executable) X(shared) X(grows_down)                 \
-                                  X(becomes_executable) X(memfd_flags) X(fill) X(memfds)           \
-                                      X(threads) X(spin) X(sleep) X(garbage) X(flood)              \
-                                          X(large_message) X(type) X(unsealed) X(leave) X(secrets) \
-                                              X(exit) X(crash)
+#define ROGUES(X)                                                                                 \
+  X(openat)                                                                                       \
+  X(create)                                                                                       \
+  X(memory_of_itself)                                                                             \
+  X(memory_of_parent)                                                                             \
+  X(environment) X(zone) X(zone_and_up) X(open) X(openat2) X(stat) X(unlink) X(socket)            \
+      X(socketpair) X(connect) X(pipe) X(execve) X(execveat) X(fork) X(vfork) X(clone3)           \
+          X(clone_with_parent) X(clone_new_user) X(ptrace) X(kill) X(kill_all) X(tgkill) X(pidfd) \
+              X(read_others) X(limits_of_parent) X(more_descriptors) X(more_memory)               \
+                  X(survive_parent) X(unshare) X(mount) X(chroot) X(root) X(priority) X(bpf)      \
+                      X(io_uring) X(userfaultfd) X(perf) X(keys) X(ioctl) X(fcntl)                \
+                          X(another_filter) X(own_handler) X(blocked_signal) X(call) X(x32)       \
+                              X(i386) X(executable) X(shared) X(grows_down) X(becomes_executable) \
+                                  X(memfd_flags) X(fill) X(memfds) X(threads) X(spin) X(sleep)    \
+                                      X(garbage) X(flood) X(large_message) X(type) X(unsealed)    \
+                                          X(leave) X(secrets) X(exit) X(crash)
 
 static const struct {
   const char *name;
