@@ -127,8 +127,10 @@ typedef struct kiln_options {
   unsigned timeout_default_ms; /* where a request names none; 0 means 5,000 */
   unsigned timeout_max_ms;     /* more is refused; 0 means 60,000 */
   unsigned kill_grace_ms;      /* after the deadline, before SIGKILL; 0 means 150 */
-  unsigned sessions_max;       /* open at once, of all engines (kiln_session.h); 0 means 64 */
-  unsigned session_idle_ms;    /* an idle session is ended after this; 0 means 300,000 */
+  unsigned
+      crashes_max; /* a source that crashed its engine so often is refused for an hour; 0: never */
+  unsigned sessions_max;    /* open at once, of all engines (kiln_session.h); 0 means 64 */
+  unsigned session_idle_ms; /* an idle session is ended after this; 0 means 300,000 */
 } kiln_options;
 #define KILN_OPTIONS_INIT \
   { .struct_size = sizeof(kiln_options) }
@@ -452,7 +454,8 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
  * crashed while the same job without them did not, `sandbox_alarms` workers that made a system call
  * which V8 never makes. `rejected` counts blobs that
  * the store vouched for and the engine refused (they were removed), `bypasses` answers whose entry
- * could not be stored, `busy` requests refused because too many were waiting. */
+ * could not be stored, `busy` requests refused because too many were waiting, `refused` those whose
+ * source had crashed too often. */
 #define KILN_STATS_MAP(X) \
   X(requests)             \
   X(hits)                 \
@@ -464,6 +467,7 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
   X(canary_failures)      \
   X(blobs_quarantined)    \
   X(busy)                 \
+  X(refused)              \
   X(jobs)                 \
   X(jobs_ok)              \
   X(jobs_exception)       \
