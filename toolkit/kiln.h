@@ -108,11 +108,13 @@ typedef struct kiln_options {
   size_t struct_size;
   const char *store_path; /* NULL: no store, everything is a miss */
   bool store_read_only;
-  bool forget_sources;     /* do not store source texts: then no run by key, and no rebake */
-  bool sandbox_required;   /* fail to open if a required layer of an engine's sandbox is missing */
-  bool jitless;            /* V8 without a compiler to machine code; its blobs are for itself */
-  const char *engine_path; /* NULL: kiln-engine beside this executable, else in libexec */
-  const char *engines_dir; /* the registry of node-hosted engines; NULL: there are none */
+  bool forget_sources;   /* do not store source texts: then no run by key, and no rebake */
+  bool sandbox_required; /* fail to open if a required layer of an engine's sandbox is missing */
+  bool large_pages; /* for V8's code in zygotes: a fifth less work for each job; 15 ms and 40 MiB
+                     * for each zygote: for services */
+  bool jitless;     /* V8 without a compiler to machine code; its blobs are for itself */
+  const char *engine_path;    /* NULL: kiln-engine beside this executable, else in libexec */
+  const char *engines_dir;    /* the registry of node-hosted engines; NULL: there are none */
   const char *const *engines; /* specs of those to keep ready; the first is the default of requests.
                                 "node-18" or "default" is libv8's. NULL: libv8's alone */
   size_t engines_count;       /* up to KILN_ENGINES_MAX */
