@@ -139,6 +139,9 @@ typedef struct kiln_options {
 
 KILN_API kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *err);
 
+/* Whether the engines that the options name are there, as records and programs. Starts none. */
+KILN_API kiln_status kiln_check_engines(const kiln_options *options, kiln_error *err);
+
 /* Stops taking requests, waits up to `drain_ms` for those in flight (then kills their workers; each
  * still gets its done call), and frees. NULL does nothing. Not from a done function. */
 KILN_API void kiln_close(kiln *k, unsigned drain_ms);
