@@ -159,6 +159,7 @@ static bool open_kiln(srv_server *server, const char *store) {
   wanted.engines_dir = dir;
   wanted.workers_max = (unsigned)options->workers;
   wanted.queue_max = (unsigned)options->queue;
+  wanted.client_share = (unsigned)options->client_share;
   wanted.heap_max_bytes = options->heap_max_bytes;
   wanted.memory_max_bytes = options->memory_max_bytes;
   wanted.source_max_bytes = options->body_max_bytes;

@@ -133,6 +133,7 @@ typedef struct kiln_options {
       crashes_max; /* a source that crashed its engine so often is refused for an hour; 0: never */
   unsigned sessions_max;    /* open at once, of all engines (kiln_session.h); 0 means 64 */
   unsigned session_idle_ms; /* an idle session is ended after this; 0 means 300,000 */
+  unsigned client_share;    /* percent of workers and queue that one client may fill; 0: 100 */
 } kiln_options;
 #define KILN_OPTIONS_INIT \
   { .struct_size = sizeof(kiln_options) }
@@ -191,6 +192,7 @@ typedef struct kiln_measure_context {
  * fields mean Node's defaults. */
 typedef struct kiln_request {
   kiln_op op;
+  uint64_t client; /* whose jobs take turns with those of others; any number */
   /* compile, createCachedData, run */
   kiln_kind kind;
   kiln_bytes *source;

@@ -76,7 +76,8 @@ static kiln_pool_options pool_options(const kiln *k) {
                              .kill_grace_ms = k->options.kill_grace_ms,
                              .sandbox_required = k->options.sandbox_required,
                              .jitless = k->options.jitless,
-                             .large_pages = k->options.large_pages};
+                             .large_pages = k->options.large_pages,
+                             .client_share = k->options.client_share};
 }
 
 /* Starts an engine's pool and keeps how. */
