@@ -62,12 +62,16 @@ bool srv_auth_reload(srv_auth *auth, srv_faults *faults) {
 }
 
 uint64_t srv_auth_client(const srv_auth *auth, const struct sockaddr *address) {
-  unsigned char who[9] = {(unsigned char)address->sa_family};
+  unsigned char who[9] = {4};
+  struct in6_addr in6;
   if (address->sa_family == AF_INET) {
     memcpy(who + 1, (const char *)address + offsetof(struct sockaddr_in, sin_addr), 4);
   } else if (address->sa_family == AF_INET6) {
+    memcpy(&in6, (const char *)address + offsetof(struct sockaddr_in6, sin6_addr), sizeof(in6));
+    bool mapped = IN6_IS_ADDR_V4MAPPED(&in6); /* a socket of systemd's may take both */
+    who[0] = mapped ? 4 : 6;
     /* A host has a whole /64 to choose from. */
-    memcpy(who + 1, (const char *)address + offsetof(struct sockaddr_in6, sin6_addr), 8);
+    memcpy(who + 1, in6.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
   }
   return XXH3_64bits_withSeed(who, sizeof(who), auth->seed);
 }

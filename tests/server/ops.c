@@ -20,6 +20,15 @@
 static char folder[64];
 static pid_t owner;
 
+static void *kept[16384];
+static size_t kept_count;
+
+void *ops_keep(void *memory) {
+  ck_assert_uint_lt(kept_count, sizeof(kept) / sizeof(kept[0]));
+  kept[kept_count++] = memory;
+  return memory;
+}
+
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
   (void)status;
   (void)kind;
@@ -45,7 +54,7 @@ const char *ops_dir(void) {
 const char *ops_path(const char *name) {
   char *path = NULL;
   ck_assert_int_gt(asprintf(&path, "%s/%s", ops_dir(), name), 0);
-  return path;
+  return ops_keep(path);
 }
 
 const char *ops_file_of(const char *name, mode_t mode, const void *data, size_t length) {
@@ -90,6 +99,7 @@ int ops_run(const char *const *argv, char **ret_text) {
   }
   close(ends[0]);
   fclose(out);
+  ops_keep(*ret_text);
   if (now_ms() >= until) kill(pid, SIGKILL);
   while (waitpid(pid, &status, 0) < 0) ck_assert_int_eq(errno, EINTR);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -130,5 +140,5 @@ const char *ops_token_line(const char *roles, const char *token, const char *nam
   ck_assert_int_eq(EVP_Digest(token, strlen(token), digest, NULL, EVP_sha256(), NULL), 1);
   for (size_t i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
   ck_assert_int_gt(asprintf(&line, "%s sha256:%s %s\n", roles, hex, name), 0);
-  return line;
+  return ops_keep(line);
 }

@@ -8,6 +8,9 @@
 
 #include "tests/server/harness.h"
 
+/* Keeps memory for as long as the test lives: it is no leak then. Gives it back. */
+void *ops_keep(void *memory);
+
 /* A temporary folder, made once per process of a test and removed with it. */
 const char *ops_dir(void);
 /* A path in it; lives as long as the test. */
@@ -16,7 +19,7 @@ const char *ops_path(const char *name);
 const char *ops_file(const char *name, mode_t mode, const char *text);
 const char *ops_file_of(const char *name, mode_t mode, const void *data, size_t length);
 
-/* Runs a program (NULL ends argv) to its end: its exit status, and all it wrote. */
+/* Runs a program (NULL ends argv) to its end: its exit status, and all it wrote; that is kept. */
 int ops_run(const char *const *argv, char **ret_text);
 /* ... kilnd with these options. */
 int ops_kilnd(const char *const *options, char **ret_text);

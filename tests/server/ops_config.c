@@ -50,7 +50,6 @@ START_TEST(refused) {
     ck_assert_msg(status == 2 && strstr(text, expected) != NULL, "%d: no '%s' in: %s", status,
                   expected, text);
   }
-  free(text);
 }
 END_TEST
 
@@ -102,14 +101,11 @@ START_TEST(limits_of_the_file) {
 
   ck_assert_int_eq(ops_kilnd((const char *[]){"--config", ops_path("nowhere"), NULL}, &said), 2);
   ck_assert(strstr(said, "No such file") != NULL);
-  free(said);
   ck_assert_int_eq(ops_kilnd((const char *[]){"--config", ops_dir(), NULL}, &said), 2);
   ck_assert(strstr(said, "is no regular file") != NULL);
-  free(said);
   ck_assert_int_eq(mkfifo(ops_path("fifo"), 0600), 0);
   ck_assert_int_eq(ops_kilnd((const char *[]){"--config", ops_path("fifo"), NULL}, &said), 2);
   ck_assert(strstr(said, "is no regular file") != NULL);
-  free(said);
 }
 END_TEST
 
@@ -154,10 +150,12 @@ START_TEST(round_trip) {
               (unsigned long long)(row->preset < row->max ? row->preset + 1 : row->preset - 1));
   }
   fclose(out);
+  ops_keep(text);
   ck_assert_msg(parse(text, length, &first, &faults), "%s", faults.texts[0]);
   out = open_memstream(&printed, &length);
   ck_assert_msg(srv_config_print(out, &first, message, sizeof(message)), "%s", message);
   fclose(out);
+  ops_keep(printed);
   ck_assert_msg(parse(printed, length, &second, &faults), "%s in %s", faults.texts[0], printed);
   for (size_t i = 0; i < srv_option_rows_count; i++) {
     const srv_option_row *row = &srv_option_rows[i];
@@ -186,12 +184,14 @@ START_TEST(round_trip) {
   out = open_memstream(&again, &length);
   ck_assert(srv_config_print(out, &second, message, sizeof(message)));
   fclose(out);
+  ops_keep(again);
   ck_assert_str_eq(printed, again);
   second.store = "a\nb";
   out = open_memstream(&again, &length);
   ck_assert(!srv_config_print(out, &second, message, sizeof(message)));
   ck_assert_str_eq(message, "--store: a configuration file cannot hold 'a\nb'");
   fclose(out);
+  ops_keep(again);
   srv_options_release(&first);
   srv_options_release(&second);
 }
@@ -227,7 +227,6 @@ START_TEST(command_line_wins) {
   ck_assert(strstr(text, "\nstore = s\n") != NULL);
   ck_assert(strstr(text, "\nno-store = no\n") != NULL);
   ck_assert(strstr(text, "\naccess-log = no\n") != NULL);
-  free(text);
 }
 END_TEST
 
@@ -256,21 +255,17 @@ START_TEST(check_config) {
   for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
     ck_assert_msg(strstr(text, needed[i]) != NULL, "no '%s' in: %s", needed[i], text);
   ck_assert(strstr(text, "ok\n") == NULL);
-  free(text);
 
   const char *good[] = {"--check-config", "--store", ops_path("new/store"), NULL};
   ck_assert_int_eq(ops_kilnd(good, &text), 0);
   ck_assert_str_eq(text, "ok\n");
-  free(text);
   const char *engine[] = {"--check-config", "--no-store",     "--engine", "node-99",
                           "--engines-dir",  ops_path("none"), NULL};
   ck_assert_int_eq(ops_kilnd(engine, &text), 1);
   ck_assert_msg(strstr(text, "node-99") != NULL, "%s", text);
-  free(text);
   const char *open_to_all[] = {"--check-config", "--no-store", "--listen", "0.0.0.0:0", NULL};
   ck_assert_int_eq(ops_kilnd(open_to_all, &text), 1);
   ck_assert_msg(strstr(text, "--allow-anonymous") != NULL, "%s", text);
-  free(text);
 }
 END_TEST
 

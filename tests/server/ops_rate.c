@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/auth.h"
 #include "server/clients.h"
 #include "tests/server/ops.h"
 
@@ -57,6 +58,29 @@ START_TEST(many_clients) {
 }
 END_TEST
 
+static uint64_t client_of(srv_auth *auth, const char *address) {
+  struct sockaddr_in in = {.sin_family = AF_INET};
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+  if (inet_pton(AF_INET, address, &in.sin_addr) == 1)
+    return srv_auth_client(auth, (const struct sockaddr *)&in);
+  ck_assert_int_eq(inet_pton(AF_INET6, address, &in6.sin6_addr), 1);
+  return srv_auth_client(auth, (const struct sockaddr *)&in6);
+}
+
+START_TEST(addresses) {
+  static srv_faults faults;
+  const srv_options options = {.rate = 1};
+  srv_auth *auth = srv_auth_new(&options, &faults);
+  ck_assert_ptr_nonnull(auth);
+  ck_assert_uint_ne(client_of(auth, "10.0.0.1"), client_of(auth, "10.0.0.2"));
+  ck_assert_uint_eq(client_of(auth, "10.0.0.1"), client_of(auth, "::ffff:10.0.0.1"));
+  ck_assert_uint_ne(client_of(auth, "10.0.0.1"), client_of(auth, "::ffff:10.0.0.2"));
+  ck_assert_uint_eq(client_of(auth, "2001:db8:0:1::1"), client_of(auth, "2001:db8:0:1:ffff::2"));
+  ck_assert_uint_ne(client_of(auth, "2001:db8:0:1::1"), client_of(auth, "2001:db8:0:2::1"));
+  srv_auth_free(auth);
+}
+END_TEST
+
 /* ---- kilnd */
 
 static void stop(void) {
@@ -87,7 +111,7 @@ static const char *two_tokens(void) {
       asprintf(&text, "%s%s%s", ops_token_line("run", "one", "one"),
                ops_token_line("admin", "two", "two"), ops_token_line("run", "uno", "one")),
       0);
-  return ops_file("tokens", 0600, text);
+  return ops_file("tokens", 0600, ops_keep(text));
 }
 
 START_TEST(rate_of_tokens) {
@@ -265,6 +289,7 @@ int main(int argc, char **argv) {
   tcase_set_timeout(all, 60);
   tcase_add_test(all, bucket);
   tcase_add_test(all, many_clients);
+  tcase_add_test(all, addresses);
   tcase_add_test(all, rate_of_tokens);
   tcase_add_test(all, rate_of_addresses);
   tcase_add_test(all, full_queue_is_shared);

@@ -375,7 +375,7 @@ START_TEST(socket_activation) {
   raw_text(early, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
   pid_t pid = activate(fd, "1", at.sun_path, &out);
   expect_told(notify, "READY=1\nSTATUS=serving on 127.0.0.1:");
-  char *answer = raw_read_answer(early, 10000);
+  char *answer = ops_keep(raw_read_answer(early, 10000));
   ck_assert_msg(strncmp(answer, "HTTP/1.1 200 ", 13) == 0, "%s", answer);
   close(early);
   /* Engines get neither the socket nor the variables. */
@@ -417,7 +417,7 @@ START_TEST(socket_activation) {
   close(out);
   pid = activate(fd, "1", at.sun_path, &out);
   expect_told(notify, "READY=1");
-  answer = raw_read_answer(late, 10000);
+  answer = ops_keep(raw_read_answer(late, 10000));
   ck_assert_msg(strncmp(answer, "HTTP/1.1 200 ", 13) == 0, "%s", answer);
   close(late);
   ck_assert_int_eq(kill(pid, SIGTERM), 0);

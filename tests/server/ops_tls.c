@@ -37,7 +37,6 @@ static void make_pair(const char *cert_path, const char *key_path, const char *a
       &text);
   ck_assert_msg(status == 0, "openssl: %s", text);
   ck_assert_int_eq(chmod(key_path, 0600), 0);
-  free(text);
 }
 
 static void make_files(void) {
@@ -389,7 +388,6 @@ static void expect_refused(const char *cert_path, const char *key_path, const ch
   int status = ops_kilnd(options, &said);
   ck_assert_msg(status == 1 && strstr(said, words) != NULL, "%d: no '%s' in: %s", status, words,
                 said);
-  free(said);
 }
 
 START_TEST(broken_files) {

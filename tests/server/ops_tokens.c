@@ -29,7 +29,8 @@ static void write_tokens(mode_t mode, const char *more) {
   FILE *out = open_memstream(&text, &length);
   fputs("# tokens of the test\n\n", out);
   for (size_t i = 0; i < TOKENS; i++)
-    fputs(ops_token_line(all_roles[i], all_tokens[i], all_roles[i][4] == ',' ? "" : all_roles[i]),
+    fputs(ops_token_line(all_roles[i], all_tokens[i],
+                         strchr(all_roles[i], ',') != NULL ? "" : all_roles[i]),
           out);
   fputs(more, out);
   fclose(out);
@@ -236,7 +237,7 @@ static char *fill(const char *pattern) {
     }
   }
   fclose(out);
-  return text;
+  return ops_keep(text);
 }
 
 static void expect_refused(const char *path, const char *words) {
@@ -245,7 +246,6 @@ static void expect_refused(const char *path, const char *words) {
       (const char *[]){"--tokens", path, "--no-store", "--listen", "127.0.0.1:0", NULL}, &said);
   ck_assert_msg(status == 1 && strstr(said, words) != NULL, "%d: no '%s' in: %s", status, words,
                 said);
-  free(said);
 }
 
 START_TEST(broken_files) {
@@ -305,7 +305,6 @@ START_TEST(addresses) {
     const char *options[] = {"--listen", open_hosts[i], "--no-store", NULL};
     ck_assert_int_eq(ops_kilnd(options, &said), 2);
     ck_assert_msg(strstr(said, "is no loopback address") != NULL, "%s", said);
-    free(said);
   }
   const char *with[] = {"--listen", "0.0.0.0:0",      "--no-store", "--tokens",
                         tokens,     "--check-config", NULL};

@@ -28,7 +28,7 @@ static char *read_all(const char *path) {
   while ((got = fread(piece, 1, sizeof(piece), in)) > 0) fwrite(piece, 1, got, out);
   fclose(in);
   fclose(out);
-  return text;
+  return ops_keep(text);
 }
 
 /* The units as they are installed, but for the path of kilnd. */
@@ -44,7 +44,7 @@ static const char *write_units(void) {
   fputs(at, out);
   fclose(out);
   ops_file("kilnd.socket", 0644, read_all(KILN_TEST_SERVER "/kilnd.socket"));
-  return ops_file("kilnd.service", 0644, text);
+  return ops_file("kilnd.service", 0644, ops_keep(text));
 }
 
 START_TEST(verified) {
@@ -101,7 +101,6 @@ static void add_call(calls *all, const char *name) {
     line += strspn(line, " ");
     if (line[0] != '#') add_call(all, line);
   }
-  free(said);
 }
 
 static bool add_filters(calls *all) {
@@ -120,7 +119,6 @@ static bool add_filters(calls *all) {
       add_call(all, word);
     free(line);
   }
-  free(unit);
   ck_assert_uint_gt(all->count, 200);
   return true;
 }
@@ -180,7 +178,7 @@ static void start_restricted(kilnd *server, restriction what, const calls *all) 
 
 static char *sandbox_of(const kilnd *server) {
   http_answer answer = kilnd_ask(server, (http_ask){.path = "/v1/engines"});
-  char *text = strdup(answer.body);
+  char *text = ops_keep(strdup(answer.body));
   answer_release(&answer);
   return text;
 }
@@ -190,6 +188,12 @@ START_TEST(restricted) {
   static calls all;
   kilnd server;
   restriction what = (restriction)_i;
+#ifdef __SANITIZE_ADDRESS__
+  if (what == ALL) {
+    puts("the leak sanitizer needs ptrace(): SystemCallFilter= is not tried");
+    return;
+  }
+#endif
   if (what == ALL && !add_filters(&all)) return;
   start_restricted(&server, NOTHING, &all);
   char *free_text = sandbox_of(&server);
@@ -205,8 +209,6 @@ START_TEST(restricted) {
   }
   ck_assert_int_eq(kilnd_stat(&server, "kiln.kills"), 0);
   ck_assert_int_eq(kilnd_stop(&server), 0);
-  free(text);
-  free(free_text);
 }
 END_TEST
 
