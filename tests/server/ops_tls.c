@@ -148,8 +148,7 @@ static char *tunnel_ask(const char *text, int limit_ms) {
 }
 
 static const char *const malformed[] = {
-    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: "
-    "chunked\r\n\r\n0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0",
     "POST /v1/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n1",
     "GET /healthz HTTP/1.1\r\nHost : localhost\r\n\r\n",
     "GET /healthz HTTP/1.1\nHost: localhost\n\n",
