@@ -29,7 +29,7 @@ struct srv_conn {
   srv_conn *next;
   int fd;
   uint64_t client;    /* by its address, see auth.h */
-  bool fresh;         /* no request yet: the head is due since the connection was made */
+  atomic_bool fresh;  /* no request yet: the head is due since the connection was made */
   atomic_bool linger; /* closed with unread input: read it before the descriptor goes */
   atomic_int phase;
   _Atomic int64_t deadline_ms; /* 0: none */
