@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/request_id.h"
 #include "server/watch.h"
 
 #define LINGER_MAX 64
@@ -47,6 +48,12 @@ int64_t srv_now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t srv_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 bool srv_conn_step(srv_conn *conn, srv_phase phase, int64_t deadline_ms) {
   /* The deadline goes first: the reaper may pair the old phase with the new deadline, which is only
    * later, but never the new phase with one that is over. */
@@ -60,13 +67,20 @@ void srv_conn_answer_now(srv_conn *conn, unsigned status, const char *reason, co
                          const char *message) {
   char body[512];
   char text[1024];
+  char made[SRV_REQUEST_ID_MAX + 1];
+  const char *id = conn->request.id;
   int length = snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}\n",
                         code, message);
   if (length < 0 || (size_t)length >= sizeof(body)) return;
+  if (id[0] == '\0') { /* no head was complete */
+    srv_request_id_make(made);
+    id = made;
+  }
   length = snprintf(text, sizeof(text),
                     "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-                    "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-                    status, reason, length, body);
+                    "Cache-Control: no-store\r\n" SRV_REQUEST_ID_HEADER
+                    ": %s\r\nConnection: close\r\n\r\n%s",
+                    status, reason, length, id, body);
   if (length < 0 || (size_t)length >= sizeof(text)) return;
   atomic_store(&conn->linger, true);
   /* A full send buffer means that the client does not read: it will not miss the answer. */

@@ -13,10 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/access_log.h"
 #include "server/conn.h"
 #include "server/guard.h"
+#include "server/metrics.h"
 #include "server/operate.h"
 #include "server/request.h"
+#include "server/request_id.h"
 #include "server/route.h"
 
 /* A refused body up to this size is read and dropped, to keep the connection. */
@@ -64,6 +67,8 @@ enum MHD_Result srv_send_kept(srv_request *request, unsigned status, struct MHD_
   int64_t deadline_ms = transfer_deadline_ms(server, srv_now_ms(), length);
   if (!srv_conn_step(request->conn, SRV_WRITE, deadline_ms)) return MHD_NO;
   request->status = status;
+  bool has_body = status != MHD_HTTP_NOT_MODIFIED && strcmp(request->method, "HEAD") != 0;
+  request->sent = has_body ? length : 0;
   count_status(server, status);
   return MHD_queue_response(request->mhd, status, response);
 }
@@ -72,6 +77,7 @@ enum MHD_Result srv_send(srv_request *request, srv_reply reply) {
   enum MHD_Result result = MHD_NO;
   if (atomic_load_explicit(&request->server->state, memory_order_relaxed) != SRV_RUNNING)
     srv_reply_header(&reply, MHD_HTTP_HEADER_CONNECTION, "close");
+  srv_reply_header(&reply, SRV_REQUEST_ID_HEADER, request->id);
   if (reply.response != NULL)
     result = srv_send_kept(request, reply.status, reply.response, reply.length);
   else
@@ -205,11 +211,16 @@ static enum MHD_Result begin(srv_conn *conn, struct MHD_Connection *mhd, const c
   request->route = NULL;
   request->status = 0;
   request->received = 0;
+  request->sent = 0;
+  request->note = (srv_note){0};
   request->started_ms = srv_now_ms();
+  request->started_ns = srv_now_ns();
   request->counted = true;
   atomic_fetch_add(&server->in_flight, 1);
   srv_count(&server->requests);
-  if (!srv_guard_head(request, version, &refusal)) {
+  bool good_head = srv_guard_head(request, version, &refusal);
+  srv_request_id_choose(request);
+  if (!good_head) {
     atomic_store(&conn->linger, true);
     return srv_send(request, refusal);
   }
@@ -231,6 +242,7 @@ static enum MHD_Result take_piece(srv_request *request, const char *data, size_t
                transfer_deadline_ms(server, request->started_ms, request->received));
   if (request->headers.chunked && !reserve_upload(request, length)) {
     count_status(server, MHD_HTTP_SERVICE_UNAVAILABLE);
+    request->status = MHD_HTTP_SERVICE_UNAVAILABLE;
     srv_conn_answer_now(request->conn, MHD_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable",
                         kiln_status_code(KILN_EBUSY), "too many bodies are being received");
     return MHD_NO;
@@ -243,6 +255,7 @@ static enum MHD_Result take_piece(srv_request *request, const char *data, size_t
              (unsigned long long)server->options->body_max_bytes,
              (unsigned long long)server->options->body_max_bytes);
     count_status(server, MHD_HTTP_CONTENT_TOO_LARGE);
+    request->status = MHD_HTTP_CONTENT_TOO_LARGE;
     srv_conn_answer_now(request->conn, MHD_HTTP_CONTENT_TOO_LARGE, "Content Too Large",
                         kiln_status_code(KILN_ETOOBIG), message);
     return MHD_NO;
@@ -299,14 +312,18 @@ static void complete(void *cls, struct MHD_Connection *mhd, void **context,
   srv_conn *conn = *context;
   (void)cls;
   (void)mhd;
-  (void)code;
   if (conn == NULL) return;
   srv_request *request = &conn->request;
   srv_server *server = request->server;
   int64_t now_ms = srv_now_ms();
-  if (server->options->access_log)
-    srv_log("info", "request", "method=%s path=%.200s status=%u ms=%lld", request->method,
-            request->url, request->status, (long long)(now_ms - request->started_ms));
+  uint64_t duration_ns = (uint64_t)(srv_now_ns() - request->started_ns);
+  /* What lingers was answered past MHD, or with the rest of its input unread. */
+  request->aborted = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !atomic_load(&conn->linger);
+  if (request->counted) {
+    srv_metrics_count(server->metrics, request, duration_ns);
+    if (server->access_log != NULL) srv_access_log_write(server->access_log, request, duration_ns);
+  }
+  request->id[0] = '\0';
   kiln_bytes_writer_free(request->body);
   request->body = NULL;
   srv_reply_release(&request->refusal);

@@ -17,9 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/access_log.h"
 #include "server/conn.h"
 #include "server/hot.h"
 #include "server/http.h"
+#include "server/metrics.h"
 
 #define FLUSH_MS 1000
 #define POLL_MS 5
@@ -44,18 +46,21 @@ static bool catch_signals(void) {
   sigemptyset(&catch.sa_mask);
   sigemptyset(&ignore.sa_mask);
   return sigaction(SIGTERM, &catch, NULL) == 0 && sigaction(SIGINT, &catch, NULL) == 0 &&
-         sigaction(SIGPIPE, &ignore, NULL) == 0;
+         sigaction(SIGHUP, &catch, NULL) == 0 && sigaction(SIGPIPE, &ignore, NULL) == 0;
 }
 
-/* Waits for a signal; false: `timeout_ms` passed (-1: never). */
-static bool wait_signal(int timeout_ms) {
+/* Waits for a signal; false: `timeout_ms` passed (-1: never). SIGHUP is none of those that end. */
+static bool wait_signal(int timeout_ms, srv_access_log *log) {
   struct pollfd entry = {.fd = signal_pipe[0], .events = POLLIN};
   char byte;
   int ready;
   do {
     ready = poll(&entry, 1, timeout_ms);
   } while (ready < 0 && errno == EINTR && timeout_ms < 0);
-  return ready > 0 && read(signal_pipe[0], &byte, 1) == 1;
+  if (ready <= 0 || read(signal_pipe[0], &byte, 1) != 1) return false;
+  if (byte != SIGHUP) return true;
+  if (log != NULL) srv_access_log_reopen(log);
+  return timeout_ms < 0 ? wait_signal(timeout_ms, log) : false;
 }
 
 /* Waits till *count is 0; false: `limit_ms` passed, or a signal came where `interruptible`. */
@@ -64,7 +69,7 @@ static bool wait_zero(atomic_uint *count, int64_t limit_ms, interruption until) 
   int64_t until_ms = srv_now_ms() + limit_ms;
   while (atomic_load(count) > 0) {
     if (srv_now_ms() >= until_ms) return false;
-    if (wait_signal(POLL_MS) && until == UNTIL_SIGNAL) return false;
+    if (wait_signal(POLL_MS, NULL) && until == UNTIL_SIGNAL) return false;
   }
   return true;
 }
@@ -127,6 +132,16 @@ static bool open_kiln(srv_server *server, const char *store) {
   return false;
 }
 
+static bool open_access_log(srv_server *server) {
+  const srv_options *options = server->options;
+  char message[256];
+  if (!options->access_log) return true;
+  server->access_log = srv_access_log_open(options, message, sizeof(message));
+  if (server->access_log != NULL) return true;
+  fprintf(stderr, "kilnd: %s\n", message);
+  return false;
+}
+
 static void announce(const srv_options *options, bool loopback, unsigned port) {
   size_t host = strlen(options->listen) - strlen(strrchr(options->listen, ':'));
   printf("kilnd listening on http://%.*s:%u\n", (int)host, options->listen, port);
@@ -148,13 +163,15 @@ static int serve(srv_server *server, const char *store) {
     fprintf(stderr, "kilnd: %s\n", message);
     return EXIT_FAULT;
   }
-  if (!open_kiln(server, store)) {
+  if (!open_access_log(server) || !open_kiln(server, store)) {
+    srv_access_log_close(server->access_log);
     close(listen_fd);
     return EXIT_FAULT;
   }
+  server->metrics = srv_metrics_new();
   server->hot = srv_hot_new(options->hot_max_bytes, (int64_t)options->hot_ms);
   server->conns = srv_conns_new(server);
-  if (server->hot == NULL || server->conns == NULL) {
+  if (server->hot == NULL || server->conns == NULL || server->metrics == NULL) {
     fprintf(stderr, "kilnd: out of memory\n");
     close(listen_fd);
     close_kiln(server);
@@ -166,7 +183,7 @@ static int serve(srv_server *server, const char *store) {
     bool told = options->port_file == NULL || write_port_file(options->port_file, port);
     if (told) {
       announce(options, server->loopback, port);
-      wait_signal(-1);
+      wait_signal(-1, server->access_log);
       status = EXIT_SUCCESS;
     } else {
       fprintf(stderr, "kilnd: --port-file '%s': %s\n", options->port_file, strerror(errno));
@@ -175,6 +192,8 @@ static int serve(srv_server *server, const char *store) {
   }
   srv_conns_free(server->conns);
   srv_hot_free(server->hot);
+  srv_metrics_free(server->metrics);
+  srv_access_log_close(server->access_log);
   return status;
 }
 

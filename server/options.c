@@ -80,6 +80,10 @@ static const struct option_row {
      "SIGTERM: how long what is in flight may take (10000)"},
     {"access-log", NULL, FLAG, offsetof(srv_options, access_log), 0, 0, 0,
      "a line on stderr for each request"},
+    {"access-log-format", "FORMAT", TEXT, offsetof(srv_options, access_log_format), 0, 0, 0,
+     "text or json (text); implies --access-log"},
+    {"access-log-file", "FILE", TEXT, offsetof(srv_options, access_log_file), 0, 0, 0,
+     "... into this file, opened again on SIGHUP; implies --access-log"},
     {"help", NULL, FLAG, offsetof(srv_options, help), 0, 0, 0, "show this and end"},
     {"version", NULL, FLAG, offsetof(srv_options, version), 0, 0, 0, "show the version and end"},
 };
@@ -190,6 +194,14 @@ bool srv_options_parse(int argc, char **argv, srv_options *ret_options, char *me
              (unsigned long long)options.timeout_max_ms);
     return false;
   }
+  if (options.access_log_format != NULL && strcmp(options.access_log_format, "text") != 0 &&
+      strcmp(options.access_log_format, "json") != 0) {
+    snprintf(message, message_size, "--access-log-format '%.80s': must be text or json",
+             options.access_log_format);
+    return false;
+  }
+  if (options.access_log_format != NULL || options.access_log_file != NULL)
+    options.access_log = true;
   if (options.no_store && options.store != NULL) {
     snprintf(message, message_size, "--store and --no-store: name one");
     return false;

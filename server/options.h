@@ -32,6 +32,8 @@ typedef struct srv_options {
   bool jitless;
   uint64_t crashes_max;
   bool access_log;
+  const char *access_log_format; /* NULL: text */
+  const char *access_log_file;   /* NULL: standard error */
   bool help;
   bool version;
   uint64_t workers;

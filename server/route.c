@@ -18,7 +18,30 @@ static const srv_route routes[] = {
     {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats},
     {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines},
     {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health},
+    {"/metrics", SRV_GET, SRV_NO_BODY, 0, srv_handle_metrics},
 };
+#define ROUTES (sizeof(routes) / sizeof(routes[0]))
+
+size_t srv_route_count(void) {
+  return ROUTES;
+}
+
+const srv_route *srv_route_at(size_t index) {
+  return &routes[index];
+}
+
+size_t srv_route_index(const srv_route *route) {
+  return (size_t)(route - routes);
+}
+
+const char *srv_route_method(const srv_route *route) {
+  return route->method == SRV_GET ? MHD_HTTP_METHOD_GET : MHD_HTTP_METHOD_POST;
+}
+
+void srv_route_template(const srv_route *route, char ret_template[SRV_TEMPLATE_SIZE]) {
+  bool open = route->path[strlen(route->path) - 1] == '/';
+  snprintf(ret_template, SRV_TEMPLATE_SIZE, "%s%s", route->path, open ? "{key}" : "");
+}
 
 static bool matches(const srv_route *route, const char *url) {
   size_t length = strlen(route->path);
@@ -30,7 +53,7 @@ const srv_route *srv_route_find(const char *url, const char *method, srv_reply *
   bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
   bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
   unsigned methods = 0; /* that the path takes */
-  for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+  for (size_t i = 0; i < ROUTES; i++) {
     if (!matches(&routes[i], url)) continue;
     if (routes[i].method == SRV_GET ? get : post) return &routes[i];
     methods |= routes[i].method;

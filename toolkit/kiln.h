@@ -455,7 +455,8 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
  * which V8 never makes. `rejected` counts blobs that
  * the store vouched for and the engine refused (they were removed), `bypasses` answers whose entry
  * could not be stored, `busy` requests refused because too many were waiting, `refused` those whose
- * source had crashed too often. */
+ * source had crashed too often. Of `zygotes_lost`, `zygotes_not_ready` never came up;
+ * `zygotes_renewed` had made as many workers as one may. */
 #define KILN_STATS_MAP(X) \
   X(requests)             \
   X(hits)                 \
@@ -479,6 +480,8 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
   X(kills)                \
   X(zygotes_started)      \
   X(zygotes_lost)         \
+  X(zygotes_not_ready)    \
+  X(zygotes_renewed)      \
   X(protocol_errors)      \
   X(sandbox_alarms)       \
   X(store_entries)        \

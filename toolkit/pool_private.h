@@ -97,6 +97,7 @@ struct kiln_zygote {
 typedef struct kiln_pool_counters {
   atomic_uint_fast64_t jobs, outcomes[5], kills, zygotes_started, zygotes_lost, protocol_errors,
       sandbox_alarms;
+  atomic_uint_fast64_t zygotes_not_ready, zygotes_renewed;
 } kiln_pool_counters;
 
 struct kiln_pool {
