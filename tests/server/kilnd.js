@@ -21,6 +21,7 @@ class Kilnd {
     const args = ['--listen', '127.0.0.1:0', '--engine-program', engine, ...options];
     if (store) args.push('--store', path.join(self.dir, 'store'));
     self.child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    process.once('exit', () => self.child.kill('SIGKILL')); // a failed test leaves nobody behind
     self.log = '';
     self.child.stderr.on('data', (data) => (self.log += data));
     self.ended = new Promise((resolve) => self.child.on('close', (code, signal) => resolve(signal ?? code)));
