@@ -174,12 +174,14 @@ static bool check_request(srv_request *request, srv_reply *ret_refusal) {
   const srv_headers *headers = &request->headers;
   kiln_error error = {0};
   if (!check_hosts(request, ret_refusal)) return false;
-  if (atomic_load(&server->state) != SRV_RUNNING) {
+  request->route = srv_route_find(request->url, request->method, ret_refusal);
+  bool asks_ready = request->route != NULL && request->route->handler == srv_handle_ready;
+  if (atomic_load(&server->state) != SRV_RUNNING && !asks_ready) {
+    srv_reply_release(ret_refusal);
     error.status = KILN_ECLOSING;
     *ret_refusal = srv_reply_kiln_error(&error);
     return false;
   }
-  request->route = srv_route_find(request->url, request->method, ret_refusal);
   if (request->route == NULL || !check_body(request, ret_refusal)) return false;
   if (headers->expect != NULL && strcasecmp(headers->expect, "100-continue") != 0) {
     *ret_refusal = srv_reply_error(MHD_HTTP_EXPECTATION_FAILED, "ERR_EXPECTATION_FAILED",

@@ -18,6 +18,7 @@ static const srv_route routes[] = {
     {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats},
     {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines},
     {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health},
+    {"/readyz", SRV_GET, SRV_NO_BODY, 0, srv_handle_ready},
     {"/metrics", SRV_GET, SRV_NO_BODY, 0, srv_handle_metrics},
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))

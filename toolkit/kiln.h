@@ -449,6 +449,13 @@ KILN_API size_t kiln_engine_count(const kiln *k);
 KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
                                      kiln_error *err);
 
+/* Whether a job for this engine would find a process at once, as far as is known. */
+KILN_API bool kiln_engine_is_ready(const kiln *k, size_t index);
+
+/* Whether entries can be stored now; waits for nobody. KILN_NOT_FOUND: there is no store.
+ * KILN_ESTORE with a message that names no path. */
+KILN_API kiln_status kiln_check_store(kiln *k, kiln_error *err);
+
 /* Counters since open; those that start with store_ are the store's. `canary_runs` are trial loads
  * of new blobs, where V8 verifies no checksum itself; `blobs_quarantined` blobs whose consumer
  * crashed while the same job without them did not, `sandbox_alarms` workers that made a system call

@@ -225,6 +225,10 @@ void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info) {
   *ret_info = pool->engine;
 }
 
+bool kiln_pool_is_ready(const kiln_pool *pool) {
+  return atomic_load(&pool->ready);
+}
+
 void kiln_pool_add_stats(kiln_pool *pool, kiln_stats *stats) {
   kiln_pool_counters *counters = &pool->counters;
   stats->jobs += atomic_load(&counters->jobs);

@@ -336,6 +336,7 @@ void *kiln__pool_main(void *argument) {
     keep_workers(pool, now);
     tell_trouble(pool);
     free_gone(pool);
+    atomic_store(&pool->ready, pool->idle > 0 || (pool->current && pool->current->ready));
 
     pthread_mutex_lock(&pool->lock);
     bool closing = pool->closing;

@@ -136,6 +136,7 @@ struct kiln_pool {
   uint64_t zygote_again_ns;
   uint64_t spare_from_ns;
   uint64_t strays_until_ns;
+  atomic_bool ready; /* for others to see: a process is at hand, or can be had at once */
   char trouble[200]; /* why there is no zygote */
   _Alignas(8) char buffer[KILN_WIRE_BUFFER];
 };
