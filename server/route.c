@@ -17,6 +17,7 @@ static const srv_route routes[] = {
     {"/v1/explain", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_explain},
     {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats},
     {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines},
+    {"/v1/openapi.json", SRV_GET, SRV_NO_BODY, 0, srv_handle_openapi},
     {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health},
     {"/readyz", SRV_GET, SRV_NO_BODY, 0, srv_handle_ready},
     {"/metrics", SRV_GET, SRV_NO_BODY, 0, srv_handle_metrics},
@@ -40,8 +41,13 @@ const char *srv_route_method(const srv_route *route) {
 }
 
 void srv_route_template(const srv_route *route, char ret_template[SRV_TEMPLATE_SIZE]) {
-  bool open = route->path[strlen(route->path) - 1] == '/';
-  snprintf(ret_template, SRV_TEMPLATE_SIZE, "%s%s", route->path, open ? "{key}" : "");
+  const char *path = route->path;
+  const char *star = strchr(path, '*');
+  bool open = path[strlen(path) - 1] == '/';
+  if (star != NULL)
+    snprintf(ret_template, SRV_TEMPLATE_SIZE, "%.*s{id}%s", (int)(star - path), path, star + 1);
+  else
+    snprintf(ret_template, SRV_TEMPLATE_SIZE, "%s%s", path, open ? "{key}" : "");
 }
 
 static bool matches(const srv_route *route, const char *url) {

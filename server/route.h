@@ -44,6 +44,7 @@ enum MHD_Result srv_handle_stats(srv_request *request);       /* about.c */
 enum MHD_Result srv_handle_engines(srv_request *request);
 enum MHD_Result srv_handle_health(srv_request *request);
 enum MHD_Result srv_handle_metrics(srv_request *request); /* metrics.c */
+enum MHD_Result srv_handle_openapi(srv_request *request); /* openapi.c */
 enum MHD_Result srv_handle_ready(srv_request *request);   /* ready.c */
 enum MHD_Result srv_handle_explain(srv_request *request); /* explain.c */
 enum MHD_Result srv_handle_explain_key(srv_request *request);
