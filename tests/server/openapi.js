@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+//
+// node openapi.js KILND KILN-ENGINE: reads /v1/openapi.json from a live kilnd and sends what it describes: for every
+// operation its examples, then each parameter and each field of a body with values at the edges of what is taken and with
+// values that are not. Each answer must be one of those described: status, content type, headers, body.
+'use strict';
+
+const { Kilnd, runCases, assert, JS, JSON: JSON_TYPE } = require('./kilnd.js');
+const { Schemas } = require('./schema.js');
+
+const [program, engine] = process.argv.slice(2);
+const METHODS = ['get', 'post', 'delete'];
+const BROWSERS = ['PUT', 'PATCH', 'OPTIONS', 'TRACE', 'BREW'];
+let kilnd;
+let document;
+let schemas;
+let key; // of an entry
+let sent = 0;
+
+// [path, method, operation, parameters]
+function* operations() {
+  for (const [path, item] of Object.entries(document.paths))
+    for (const method of METHODS) {
+      const operation = item[method];
+      if (operation) yield [path, method, operation, (operation.parameters ?? []).map((one) => schemas.resolve(one))];
+    }
+}
+
+const contentOf = (operation) => (operation.requestBody ? schemas.resolve(operation.requestBody).content : {});
+
+function checkHeaders(described, answer, what) {
+  for (const [name, header] of Object.entries(described.headers ?? {})) {
+    const value = answer.headers[name.toLowerCase()];
+    assert(value !== undefined || !header.required, `${what}: no header ${name}`);
+    const fault = value === undefined ? undefined : schemas.fault(header.schema, value);
+    assert(fault === undefined, `${what}: header ${name}: ${fault}`);
+  }
+}
+
+// Whether the answer is one that is described.
+function checkAnswer(operation, answer, what) {
+  const where = `${what}: ${answer.status} ${answer.text.slice(0, 300)}`;
+  assert(operation.responses[answer.status], `${where}: this status is not described`);
+  const described = schemas.resolve(operation.responses[answer.status]);
+  assert(/^[A-Za-z0-9._-]{1,64}$/.test(answer.headers['x-request-id'] ?? ''), `${where}: no X-Request-Id`);
+  checkHeaders(described, answer, where);
+  if (!described.content) {
+    assert.strictEqual(answer.body.length, 0, where);
+    return;
+  }
+  const type = answer.headers['content-type'];
+  assert(described.content[type], `${where}: '${type}' is not described`);
+  if (type !== JSON_TYPE) return;
+  const fault = schemas.fault(described.content[type].schema, answer.json());
+  assert(fault === undefined, `${where}: ${fault}`);
+}
+
+// A request of an operation: {path: {}, query: {}, headers: {}, type, body}.
+function targetOf(path, { inPath = {}, query = {} }) {
+  const pairs = Object.entries(query).map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
+  return path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(inPath[name])) + (pairs.length ? `?${pairs.join('&')}` : '');
+}
+
+async function send(path, method, operation, request, what) {
+  const headers = { 'X-Request-Id': 'openapi-test', ...request.headers };
+  let body;
+  if (request.type !== undefined) {
+    body = Buffer.from(typeof request.body === 'string' ? request.body : JSON.stringify(request.body));
+    headers['Content-Type'] = request.type;
+    headers['Content-Length'] = body.length;
+  }
+  const answer = await kilnd.ask(method.toUpperCase(), targetOf(path, request), { headers, body });
+  sent++;
+  checkAnswer(operation, answer, `${method} ${path} ${what} ${JSON.stringify({ ...request, body: request.type && String(body).slice(0, 200) })}`);
+  return answer;
+}
+
+// What the operation is asked with when a single thing of it is varied.
+function baseOf(operation, parameters) {
+  const request = { inPath: {}, query: {}, headers: {} };
+  for (const parameter of parameters) {
+    if (!parameter.required) continue;
+    const place = { path: request.inPath, query: request.query, header: request.headers }[parameter.in];
+    place[parameter.name] = /key/i.test(parameter.name) ? key : schemas.good(parameter.schema)[0];
+  }
+  const [type, content] = Object.entries(contentOf(operation))[0] ?? [];
+  if (type) Object.assign(request, { type, body: Object.values(content.examples)[0].value });
+  return request;
+}
+
+const REFUSED = ['ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_VALUE', 'ERR_OUT_OF_RANGE', 'ERR_UNKNOWN_OPTION', 'ERR_MISSING_OPTION', 'ERR_TOO_LARGE'];
+function mustRefuse(answer, what) {
+  assert(answer.status === 400 || answer.status === 413, `${what}: ${answer.status} ${answer.text.slice(0, 200)}`);
+  assert(REFUSED.includes(answer.json().error.code), `${what}: ${answer.text}`);
+}
+// What is described by itself may still not go with the rest of the request.
+function mustKnow(answer, what) {
+  if (answer.status === 400) assert(!['ERR_INVALID_ARG_TYPE', 'ERR_UNKNOWN_OPTION'].includes(answer.json().error.code), `${what}: ${answer.text}`);
+}
+
+async function tryParameter(path, method, operation, parameter, base) {
+  const vary = (value) => {
+    const request = { ...base, inPath: { ...base.inPath }, query: { ...base.query }, headers: { ...base.headers } };
+    ({ path: request.inPath, query: request.query, header: request.headers })[parameter.in][parameter.name] = value;
+    return request;
+  };
+  const text = (value) => (Array.isArray(value) ? value.join(',') : String(value));
+  const takes = parameter.in === 'path' || parameter.in === 'query';
+  for (const value of schemas.good(parameter.schema)) {
+    if (!takes) continue;
+    const answer = await send(path, method, operation, vary(text(value)), `good ${parameter.name}`);
+    mustKnow(answer, `${method} ${path} ${parameter.name}=${text(value)}`);
+  }
+  if (!takes) return;
+  const type = schemas.resolve(parameter.schema).type;
+  for (const value of schemas.bad(parameter.schema)) {
+    // In a query all is text: what differs in type only is not to be seen there.
+    if (value === null || typeof value === 'object' || (type === 'string' && typeof value !== 'string')) continue;
+    if (type === 'array') continue;
+    mustRefuse(await send(path, method, operation, vary(text(value)), `bad ${parameter.name}`), `${method} ${path} ${parameter.name}=${text(value).slice(0, 80)}`);
+  }
+}
+
+async function tryBody(path, method, operation, schema, base) {
+  // Objects of many fields are varied from an example that is quick to answer.
+  const example = base.body;
+  const properties = schemas.resolve(schema).properties;
+  for (const [name, own] of Object.entries(properties)) {
+    for (const value of schemas.good(own)) {
+      const body = { ...example, [name]: value };
+      mustKnow(await send(path, method, operation, { ...base, body }, `good ${name}`), `${method} ${path} ${name}: ${JSON.stringify(value).slice(0, 80)}`);
+    }
+    for (const value of schemas.bad(own)) {
+      const body = { ...example, [name]: value };
+      mustRefuse(await send(path, method, operation, { ...base, body }, `bad ${name}`), `${method} ${path} ${name}: ${JSON.stringify(value).slice(0, 80)}`);
+    }
+  }
+  mustRefuse(await send(path, method, operation, { ...base, body: { ...example, unknownField: 1 } }, 'unknown field'), `${method} ${path}`);
+  for (const name of schemas.resolve(schema).required ?? []) {
+    const { [name]: gone, ...body } = example;
+    mustRefuse(await send(path, method, operation, { ...base, body }, `without ${name}`), `${method} ${path} without ${name}`);
+  }
+  for (const body of ['', '{', '[]', 'null', '1', '"a"', '{"a":1,"a":2}', '\ufeff{}', '{}{}', `${'['.repeat(3000)}`])
+    assert.strictEqual((await send(path, method, operation, { ...base, body }, 'no JSON object')).status, 400, `${method} ${path} ${body.slice(0, 20)}`);
+}
+
+const cases = {
+  async 'the description is there and whole'() {
+    kilnd = await Kilnd.start(program, engine, ['--timeout-default', '1500', '--timeout-max', '2000', '--body-max', '2M']);
+    const answer = await kilnd.ask('GET', '/v1/openapi.json');
+    assert.deepStrictEqual([answer.status, answer.headers['content-type']], [200, JSON_TYPE]);
+    document = answer.json();
+    schemas = new Schemas(document);
+    assert(/^3\.1\.\d+$/.test(document.openapi) && document.info.title && document.info.version);
+    const ids = [...operations()].map(([, , operation]) => operation.operationId);
+    assert(ids.length >= 12 && new Set(ids).size === ids.length, `${ids}`);
+    for (const [path, method, operation, parameters] of operations()) {
+      const named = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+      assert.deepStrictEqual(parameters.filter((one) => one.in === 'path').map((one) => one.name), named, path);
+      assert(operation.summary && operation.tags.every((tag) => document.tags.some((one) => one.name === tag)), `${method} ${path}`);
+      for (const content of Object.values(contentOf(operation))) assert(Object.keys(content.examples).length > 0, `${method} ${path}: no example`);
+    }
+    key = (await kilnd.post('/v1/compile', '1 + 1')).json().key;
+  },
+  async 'examples'() {
+    for (const [path, method, operation, parameters] of operations()) {
+      const base = baseOf(operation, parameters);
+      const contents = Object.entries(contentOf(operation));
+      if (contents.length === 0) {
+        const answer = await send(path, method, operation, base, 'plain');
+        assert(answer.status < 300, `${method} ${path}: ${answer.status} ${answer.text}`);
+      }
+      for (const [type, { schema, examples }] of contents)
+        for (const [name, { value }] of Object.entries(examples)) {
+          assert.strictEqual(schemas.fault(schema, value), undefined, `${method} ${path} ${name}`);
+          const answer = await send(path, method, operation, { ...base, type, body: value }, name);
+          assert(answer.status < 300, `${method} ${path} ${name}: ${answer.status} ${answer.text}`);
+        }
+    }
+  },
+  async 'parameters'() {
+    for (const [path, method, operation, parameters] of operations()) {
+      const base = baseOf(operation, parameters);
+      for (const parameter of parameters) await tryParameter(path, method, operation, parameter, base);
+      if (base.type !== JS) continue;
+      mustRefuse(await send(path, method, operation, { ...base, query: { ...base.query, unknownParameter: 1 } }, 'unknown parameter'), `${method} ${path}`);
+      const twice = await kilnd.post(`${targetOf(path, base)}?filename=a&filename=b`, base.body, base.type);
+      assert(twice.status === 400 || method !== 'post', `${path}: a parameter twice`);
+    }
+  },
+  async 'bodies'() {
+    for (const [path, method, operation, parameters] of operations()) {
+      const content = contentOf(operation)[JSON_TYPE];
+      if (!content) continue;
+      const base = { ...baseOf(operation, parameters), type: JSON_TYPE, body: Object.values(content.examples)[0].value };
+      await tryBody(path, method, operation, content.schema, base);
+    }
+  },
+  async 'wrong types, sizes, hosts'() {
+    for (const [path, method, operation, parameters] of operations()) {
+      const base = baseOf(operation, parameters);
+      const ask = async (change, status, what) =>
+        assert.strictEqual((await send(path, method, operation, { ...base, ...change, headers: { ...base.headers, ...change.headers } }, what)).status, status, `${method} ${path}: ${what}`);
+      await ask({ headers: { Host: 'evil.example' } }, 421, 'a Host of others');
+      if (base.type === undefined) {
+        await ask({ type: 'text/plain', body: 'x' }, 400, 'a body where none is');
+        continue;
+      }
+      await ask({ type: 'text/html' }, 415, 'a type that is not described');
+      await ask({ type: `${base.type}; charset=latin1` }, 415, 'a charset');
+      await ask({ headers: { 'Content-Encoding': 'gzip' } }, 415, 'an encoding');
+      await ask({ body: ' '.repeat(2 * 1024 * 1024 + 1) }, 413, 'a body over the limit');
+    }
+  },
+  async 'what is not described is not there'() {
+    for (const [path, item] of Object.entries(document.paths)) {
+      const target = targetOf(path, { inPath: new Proxy({}, { get: () => key }) });
+      const has = METHODS.filter((method) => item[method]).map((method) => method.toUpperCase());
+      for (const method of [...METHODS.map((one) => one.toUpperCase()), ...BROWSERS].filter((one) => !has.includes(one))) {
+        const answer = await kilnd.ask(method, target);
+        assert.strictEqual(answer.status, 405, `${method} ${target}`);
+        const allowed = answer.headers.allow.split(', ').filter((one) => one !== 'HEAD');
+        assert.deepStrictEqual(allowed.sort(), has.sort(), `${path}: Allow`);
+        assert.strictEqual(schemas.fault({ $ref: '#/components/schemas/Error' }, answer.json()), undefined);
+      }
+    }
+    for (const target of ['/', '/v1', '/v1/', '/v1/run/', '/v1/runs', '/metrics/', '/V1/run', '/v1//run', '/openapi.json'])
+      assert.strictEqual((await kilnd.ask('GET', target)).status, 404, target);
+  },
+  async 'HEAD is GET without its body'() {
+    for (const [path, method, operation, parameters] of operations()) {
+      if (method !== 'get') continue;
+      const target = targetOf(path, baseOf(operation, parameters));
+      const [get, head] = [await kilnd.ask('GET', target), await kilnd.ask('HEAD', target)];
+      assert.deepStrictEqual([head.status, head.headers['content-type'], head.body.length], [get.status, get.headers['content-type'], 0], target);
+    }
+  },
+  async 'ranges and conditions'() {
+    const operation = document.paths['/v1/cachedData/{key}'].get;
+    const ask = (headers, inPath = { key }) => send('/v1/cachedData/{key}', 'get', operation, { inPath, headers }, 'range');
+    const { etag } = (await ask({})).headers;
+    const tries = [[{ Range: 'bytes=0-9' }, 206], [{ Range: 'bytes=999999-' }, 416], [{ 'If-None-Match': etag }, 304], [{ Range: 'bytes=0-9', 'If-Range': '"x"' }, 200]];
+    for (const [headers, status] of tries) assert.strictEqual((await ask(headers)).status, status, JSON.stringify(headers));
+    assert.strictEqual((await ask({}, { key: '0'.repeat(64) })).status, 404);
+  },
+  async 'the validator can fail'() {
+    const bad = [[{ type: 'integer' }, 1.5], [{ type: 'object', additionalProperties: false }, { a: 1 }], [{ type: 'array', maxItems: 1 }, [1, 2]], [{ enum: ['a'] }, 'b'],
+      [{ oneOf: [{ type: 'null' }, { type: 'string' }] }, 1], [{ type: 'string', pattern: '^a$' }, 'b'], [{ type: 'object', required: ['a'] }, {}], [{ const: true }, false]];
+    for (const [schema, value] of bad) assert.notStrictEqual(schemas.fault(schema, value), undefined, JSON.stringify(schema));
+    assert.throws(() => schemas.fault({ multipleOf: 2 }, 3), /not known/);
+    assert.throws(() => checkAnswer({ responses: {} }, { status: 200, text: '', headers: {} }, 'x'), /not described/);
+    assert(sent > 500, `${sent} requests`);
+    console.log(`${sent} requests, each answered as described`);
+    assert.strictEqual((await kilnd.ask('GET', '/v1/stats')).json().server.responses_5xx, 0);
+    assert.strictEqual(await kilnd.stop(), 0);
+  },
+};
+
+runCases('server_openapi', cases);
