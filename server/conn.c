@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/privileges.h"
 #include "server/request_id.h"
 #include "server/watch.h"
 
@@ -221,6 +222,8 @@ static int64_t tick_ms(const srv_options *options) {
 
 static void *reap(void *cls) {
   srv_conns *conns = cls;
+  pthread_setname_np(pthread_self(), "kilnd-reaper");
+  srv_filter_install(); /* that it has none is told where the other threads are started */
   int64_t tick = tick_ms(conns->server->options);
   int64_t next_look_ms = srv_now_ms() + tick;
   pthread_mutex_lock(&conns->lock);

@@ -18,6 +18,7 @@
 #include "server/guard.h"
 #include "server/metrics.h"
 #include "server/operate.h"
+#include "server/privileges.h"
 #include "server/request.h"
 #include "server/request_id.h"
 #include "server/route.h"
@@ -361,7 +362,7 @@ static void panic(void *cls, const char *file, unsigned line, const char *reason
   abort();
 }
 
-bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t message_size) {
+static bool start_daemon(srv_server *server, int listen_fd, char *message, size_t message_size) {
   const srv_options *options = server->options;
   unsigned threads = (unsigned)options->threads;
   MHD_set_panic_func(panic, NULL);
@@ -382,6 +383,30 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
   if (server->daemon != NULL) return true;
   snprintf(message, message_size, "HTTP threads: could not be started");
   return false;
+}
+
+typedef struct starting {
+  srv_server *server;
+  int listen_fd;
+  char *message;
+  size_t message_size;
+  bool good;
+} starting;
+
+static void start(void *cls) {
+  starting *one = cls;
+  one->good = start_daemon(one->server, one->listen_fd, one->message, one->message_size);
+}
+
+/* The daemon's threads are born under the filter of the thread that starts them. */
+bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t message_size) {
+  starting one = {server, listen_fd, message, message_size, false};
+  bool filtered = false;
+  snprintf(message, message_size, "HTTP threads: could not be started");
+  if (!srv_filter_run(start, &one, &filtered)) return false;
+  if (!filtered) srv_log("warn", "no-filter", "text=\"system calls are not filtered\"");
+  server->filtered = filtered;
+  return one.good;
 }
 
 void srv_http_quiesce(srv_server *server) {

@@ -22,6 +22,7 @@
 #include "server/hot.h"
 #include "server/http.h"
 #include "server/metrics.h"
+#include "server/privileges.h"
 
 #define FLUSH_MS 1000
 #define POLL_MS 5
@@ -163,7 +164,12 @@ static int serve(srv_server *server, const char *store) {
     fprintf(stderr, "kilnd: %s\n", message);
     return EXIT_FAULT;
   }
-  if (!open_access_log(server) || !open_kiln(server, store)) {
+  bool good = open_access_log(server);
+  if (good && options->user != NULL) {
+    good = srv_privileges_drop(options->user, message, sizeof(message));
+    if (!good) fprintf(stderr, "kilnd: %s\n", message);
+  }
+  if (!good || !open_kiln(server, store)) {
     srv_access_log_close(server->access_log);
     close(listen_fd);
     return EXIT_FAULT;
@@ -212,6 +218,7 @@ int main(int argc, char **argv) {
     printf("kilnd %s\n", KILN_VERSION);
     return EXIT_SUCCESS;
   }
+  srv_privileges_begin();
   if (!catch_signals()) {
     fprintf(stderr, "kilnd: signals: %s\n", strerror(errno));
     return EXIT_FAULT;

@@ -179,6 +179,9 @@ static void write_server(FILE *out, srv_server *server) {
                  atomic_load_explicit(&server->name, memory_order_relaxed));
   SRV_COUNTER_MAP(WRITE_COUNTER)
 #undef WRITE_COUNTER
+  write_one(out, "kiln_http_threads_filtered", "gauge",
+            "1: the system calls of the threads that talk to clients are filtered.",
+            server->filtered);
   write_one(out, "kiln_http_requests_in_flight", "gauge",
             "Requests begun and not yet answered to the last byte.",
             atomic_load(&server->in_flight));

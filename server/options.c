@@ -78,6 +78,8 @@ static const struct option_row {
      "... and for how long before the store is read again (1000)"},
     {"drain-ms", "MS", NUMBER, offsetof(srv_options, drain_ms), 10000, 0, 3600000,
      "SIGTERM: how long what is in flight may take (10000)"},
+    {"user", "NAME", TEXT, offsetof(srv_options, user), 0, 0, 0,
+     "started as root: become this user once the address is taken"},
     {"access-log", NULL, FLAG, offsetof(srv_options, access_log), 0, 0, 0,
      "a line on stderr for each request"},
     {"access-log-format", "FORMAT", TEXT, offsetof(srv_options, access_log_format), 0, 0, 0,
@@ -192,6 +194,10 @@ bool srv_options_parse(int argc, char **argv, srv_options *ret_options, char *me
     snprintf(message, message_size, "--timeout-default %llu: more than --timeout-max, %llu",
              (unsigned long long)options.timeout_default_ms,
              (unsigned long long)options.timeout_max_ms);
+    return false;
+  }
+  if (options.user != NULL && options.store == NULL && !options.no_store) {
+    snprintf(message, message_size, "--user: name the store with --store, or say --no-store");
     return false;
   }
   if (options.access_log_format != NULL && strcmp(options.access_log_format, "text") != 0 &&

@@ -31,6 +31,7 @@ typedef struct srv_options {
   bool allow_unsandboxed;
   bool jitless;
   uint64_t crashes_max;
+  const char *user; /* NULL: stay who we are */
   bool access_log;
   const char *access_log_format; /* NULL: text */
   const char *access_log_file;   /* NULL: standard error */
