@@ -184,8 +184,8 @@ static kcc_status write_all(kcc_store *store, const kcc_put *put, entry_to_put *
                             kcc_error *err) {
   kcc__conn *conn = &store->writer;
   kcc_span envelope = {entry->envelope, entry->envelope_length};
-  kcc_status status =
-      kcc__store_check_room(store, envelope.length + entry->source.length + entry->workload.length, err);
+  kcc_status status = kcc__store_check_room(
+      store, envelope.length + entry->source.length + entry->workload.length, err);
   if (status != KCC_OK) return status;
   status = kcc__store_begin_write(store, err);
   if (status != KCC_OK) return status;

@@ -105,7 +105,7 @@ struct srv_server {
   srv_access_log *access_log; /* NULL: none is kept */
   struct MHD_Daemon *daemon;
   bool loopback;
-  bool filtered; /* the HTTP threads, see privileges.h */
+  bool filtered;        /* the HTTP threads, see privileges.h */
   atomic_bool quiesced; /* newcomers are turned away */
   int64_t started_ms;
   atomic_int state;

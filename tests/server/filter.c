@@ -51,22 +51,22 @@ static void call(long number) {
 
 #define FORBIDDEN(X)                                                                               \
   X(execve)                                                                                        \
-  X(execveat) X(fork) X(vfork) X(ptrace) X(process_vm_readv) X(process_vm_writev) X(kcmp) X(kill)  \
-      X(tkill) X(pidfd_open) X(pidfd_getfd) X(pidfd_send_signal) X(rt_sigqueueinfo)                \
-          X(rt_tgsigqueueinfo) X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid)            \
-              X(setresgid) X(setgroups) X(setfsuid) X(setfsgid) X(capset) X(chroot) X(personality) \
-                  X(setns) X(unshare) X(mount) X(umount2) X(pivot_root) X(move_mount) X(open_tree) \
-                      X(fsopen) X(fsmount) X(fsconfig) X(fspick) X(swapon) X(swapoff) X(mknod)     \
-                          X(mknodat) X(fanotify_init) X(name_to_handle_at) X(open_by_handle_at)    \
-                              X(quotactl) X(bpf) X(perf_event_open) X(userfaultfd)                 \
-                                  X(io_uring_setup) X(io_uring_enter) X(io_uring_register)         \
-                                      X(init_module) X(finit_module) X(delete_module)              \
-                                          X(kexec_load) X(keyctl) X(add_key) X(request_key)        \
-                                              X(reboot) X(acct) X(settimeofday) X(clock_settime)   \
-                                                  X(adjtimex) X(clock_adjtime) X(sethostname)      \
-                                                      X(setdomainname) X(syslog) X(move_pages)     \
-                                                          X(migrate_pages) X(mbind) X(vhangup)     \
-                                                              X(clone)
+  X(execveat)                                                                                      \
+  X(fork) X(vfork) X(ptrace) X(process_vm_readv) X(process_vm_writev) X(kcmp) X(kill) X(tkill)     \
+      X(pidfd_open) X(pidfd_getfd) X(pidfd_send_signal) X(rt_sigqueueinfo) X(rt_tgsigqueueinfo)    \
+          X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid) X(setresgid) X(setgroups)       \
+              X(setfsuid) X(setfsgid) X(capset) X(chroot) X(personality) X(setns) X(unshare)       \
+                  X(mount) X(umount2) X(pivot_root) X(move_mount) X(open_tree) X(fsopen)           \
+                      X(fsmount) X(fsconfig) X(fspick) X(swapon) X(swapoff) X(mknod) X(mknodat)    \
+                          X(fanotify_init) X(name_to_handle_at) X(open_by_handle_at) X(quotactl)   \
+                              X(bpf) X(perf_event_open) X(userfaultfd) X(io_uring_setup)           \
+                                  X(io_uring_enter) X(io_uring_register) X(init_module)            \
+                                      X(finit_module) X(delete_module) X(kexec_load) X(keyctl)     \
+                                          X(add_key) X(request_key) X(reboot) X(acct)              \
+                                              X(settimeofday) X(clock_settime) X(adjtimex)         \
+                                                  X(clock_adjtime) X(sethostname) X(setdomainname) \
+                                                      X(syslog) X(move_pages) X(migrate_pages)     \
+                                                          X(mbind) X(vhangup) X(clone)
 
 START_TEST(forbidden_calls_kill) {
   static const struct {
