@@ -34,7 +34,7 @@ srv_access_log *srv_access_log_open(const srv_options *options, char *message,
     return NULL;
   }
   log->fd = STDERR_FILENO;
-  log->json = options->access_log_format != NULL && strcmp(options->access_log_format, "json") == 0;
+  log->json = options->access_log_json;
   if (options->access_log_file == NULL) return log;
   log->file = strdup(options->access_log_file);
   log->fd = log->file != NULL ? open_file(log->file) : -1;

@@ -136,7 +136,8 @@ static bool open_kiln(srv_server *server, const char *store) {
 static bool open_access_log(srv_server *server) {
   const srv_options *options = server->options;
   char message[256];
-  if (!options->access_log) return true;
+  if (!options->access_log && !options->access_log_json && options->access_log_file == NULL)
+    return true;
   server->access_log = srv_access_log_open(options, message, sizeof(message));
   if (server->access_log != NULL) return true;
   fprintf(stderr, "kilnd: %s\n", message);

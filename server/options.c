@@ -82,8 +82,8 @@ static const struct option_row {
      "started as root: become this user once the address is taken"},
     {"access-log", NULL, FLAG, offsetof(srv_options, access_log), 0, 0, 0,
      "a line on stderr for each request"},
-    {"access-log-format", "FORMAT", TEXT, offsetof(srv_options, access_log_format), 0, 0, 0,
-     "text or json (text); implies --access-log"},
+    {"access-log-json", NULL, FLAG, offsetof(srv_options, access_log_json), 0, 0, 0,
+     "... as a JSON object; implies --access-log"},
     {"access-log-file", "FILE", TEXT, offsetof(srv_options, access_log_file), 0, 0, 0,
      "... into this file, opened again on SIGHUP; implies --access-log"},
     {"help", NULL, FLAG, offsetof(srv_options, help), 0, 0, 0, "show this and end"},
@@ -200,14 +200,6 @@ bool srv_options_parse(int argc, char **argv, srv_options *ret_options, char *me
     snprintf(message, message_size, "--user: name the store with --store, or say --no-store");
     return false;
   }
-  if (options.access_log_format != NULL && strcmp(options.access_log_format, "text") != 0 &&
-      strcmp(options.access_log_format, "json") != 0) {
-    snprintf(message, message_size, "--access-log-format '%.80s': must be text or json",
-             options.access_log_format);
-    return false;
-  }
-  if (options.access_log_format != NULL || options.access_log_file != NULL)
-    options.access_log = true;
   if (options.no_store && options.store != NULL) {
     snprintf(message, message_size, "--store and --no-store: name one");
     return false;

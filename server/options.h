@@ -33,8 +33,8 @@ typedef struct srv_options {
   uint64_t crashes_max;
   const char *user; /* NULL: stay who we are */
   bool access_log;
-  const char *access_log_format; /* NULL: text */
-  const char *access_log_file;   /* NULL: standard error */
+  bool access_log_json;        /* implies access_log, as the next */
+  const char *access_log_file; /* NULL: standard error */
   bool help;
   bool version;
   uint64_t workers;
