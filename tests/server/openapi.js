@@ -71,20 +71,50 @@ async function send(path, method, operation, request, what) {
   }
   const answer = await kilnd.ask(method.toUpperCase(), targetOf(path, request), { headers, body });
   sent++;
-  checkAnswer(operation, answer, `${method} ${path} ${what} ${JSON.stringify({ ...request, body: request.type && String(body).slice(0, 200) })}`);
+  checkAnswer(operation, answer, `${method} ${path} ${what} ${JSON.stringify({ ...request, made: undefined, body: request.type && String(body).slice(0, 200) })}`);
   return answer;
 }
 
+// In examples these stand for a context and a module.
+const CONTEXT = '5b1e0f6c2d3a49788f6e5d4c3b2a1908-1';
+const MODULE = '5b1e0f6c2d3a49788f6e5d4c3b2a1908-2';
+const SOURCES = { link: "import y from 'y';", moduleError: 'throw 1;' };
+
+// What an operation of sessions needs: a context, a module, and the object that its path names, in the right state.
+async function furnish(path, operation) {
+  if (!operation.tags.includes('sessions')) return {};
+  const post = async (target, body) => (await kilnd.post(target, body, JSON_TYPE)).json();
+  const { id: context, session } = await post('/v1/contexts', {});
+  const { id: module } = await post('/v1/modules', { context, exports: { default: 1 } });
+  const make = {
+    sessions: () => ({ id: session }),
+    contexts: () => ({ id: context }),
+    scripts: () => post('/v1/scripts', { session, source: '1' }),
+    functions: () => post('/v1/functions', { context, source: 'return a + b;', params: ['a', 'b'] }),
+    modules: async () => {
+      if (operation.operationId === 'setExport') return { id: module };
+      const made = await post('/v1/modules', { context, source: SOURCES[operation.operationId] ?? 'export let x = 1;' });
+      if (/evaluate|namespace|error/i.test(operation.operationId)) await post(`/v1/modules/${made.id}/link`, {});
+      if (/namespace|error/i.test(operation.operationId)) await post(`/v1/modules/${made.id}/evaluate`, {});
+      return made;
+    },
+  }[path.split('/')[2]];
+  return { context, module, id: (await make()).id };
+}
+
 // What the operation is asked with when a single thing of it is varied.
-function baseOf(operation, parameters) {
-  const request = { inPath: {}, query: {}, headers: {} };
+async function baseOf(path, operation, parameters) {
+  const request = { inPath: {}, query: {}, headers: {}, made: await furnish(path, operation) };
+  request.real = (value) => JSON.parse(JSON.stringify(value).replaceAll(CONTEXT, request.made.context).replaceAll(MODULE, request.made.module));
   for (const parameter of parameters) {
     if (!parameter.required) continue;
     const place = { path: request.inPath, query: request.query, header: request.headers }[parameter.in];
-    place[parameter.name] = /key/i.test(parameter.name) ? key : schemas.good(parameter.schema)[0];
+    place[parameter.name] = /key/i.test(parameter.name) ? key : parameter.name === 'id' ? request.made.id : schemas.good(parameter.schema)[0];
   }
+  // A body that is the source itself has no field to name a context.
+  if (contentOf(operation)[JS] && parameters.some((one) => one.name === 'context')) request.query.context = request.made.context;
   const [type, content] = Object.entries(contentOf(operation))[0] ?? [];
-  if (type) Object.assign(request, { type, body: Object.values(content.examples)[0].value });
+  if (type) Object.assign(request, { type, body: request.real(Object.values(content.examples)[0].value) });
   return request;
 }
 
@@ -140,7 +170,8 @@ async function tryBody(path, method, operation, schema, base) {
     const { [name]: gone, ...body } = example;
     mustRefuse(await send(path, method, operation, { ...base, body }, `without ${name}`), `${method} ${path} without ${name}`);
   }
-  for (const body of ['', '{', '[]', 'null', '1', '"a"', '{"a":1,"a":2}', '\ufeff{}', '{}{}', `${'['.repeat(3000)}`])
+  const empty = schemas.resolve(operation.requestBody).required ? [''] : [];
+  for (const body of [...empty, '{', '[]', 'null', '1', '"a"', '{"a":1,"a":2}', '\ufeff{}', '{}{}', `${'['.repeat(3000)}`])
     assert.strictEqual((await send(path, method, operation, { ...base, body }, 'no JSON object')).status, 400, `${method} ${path} ${body.slice(0, 20)}`);
 }
 
@@ -164,7 +195,7 @@ const cases = {
   },
   async 'examples'() {
     for (const [path, method, operation, parameters] of operations()) {
-      const base = baseOf(operation, parameters);
+      const base = await baseOf(path, operation, parameters);
       const contents = Object.entries(contentOf(operation));
       if (contents.length === 0) {
         const answer = await send(path, method, operation, base, 'plain');
@@ -173,32 +204,36 @@ const cases = {
       for (const [type, { schema, examples }] of contents)
         for (const [name, { value }] of Object.entries(examples)) {
           assert.strictEqual(schemas.fault(schema, value), undefined, `${method} ${path} ${name}`);
-          const answer = await send(path, method, operation, { ...base, type, body: value }, name);
+          const own = await baseOf(path, operation, parameters);
+          if (type === JSON_TYPE) own.query = {};
+          const answer = await send(path, method, operation, { ...own, type, body: own.real(value) }, name);
           assert(answer.status < 300, `${method} ${path} ${name}: ${answer.status} ${answer.text}`);
         }
     }
   },
   async 'parameters'() {
     for (const [path, method, operation, parameters] of operations()) {
-      const base = baseOf(operation, parameters);
+      const base = await baseOf(path, operation, parameters);
       for (const parameter of parameters) await tryParameter(path, method, operation, parameter, base);
       if (base.type !== JS) continue;
       mustRefuse(await send(path, method, operation, { ...base, query: { ...base.query, unknownParameter: 1 } }, 'unknown parameter'), `${method} ${path}`);
-      const twice = await kilnd.post(`${targetOf(path, base)}?filename=a&filename=b`, base.body, base.type);
-      assert(twice.status === 400 || method !== 'post', `${path}: a parameter twice`);
+      const { name } = parameters.find((one) => /filename|identifier/.test(one.name));
+      const twice = await kilnd.post(`${targetOf(path, { ...base, query: { ...base.query, [name]: 'a' } })}&${name}=b`, base.body, base.type);
+      mustRefuse(twice, `${path}: a parameter twice`);
     }
   },
   async 'bodies'() {
     for (const [path, method, operation, parameters] of operations()) {
       const content = contentOf(operation)[JSON_TYPE];
       if (!content) continue;
-      const base = { ...baseOf(operation, parameters), type: JSON_TYPE, body: Object.values(content.examples)[0].value };
+      const own = await baseOf(path, operation, parameters);
+      const base = { ...own, query: {}, type: JSON_TYPE, body: own.real(Object.values(content.examples)[0].value) };
       await tryBody(path, method, operation, content.schema, base);
     }
   },
   async 'wrong types, sizes, hosts'() {
     for (const [path, method, operation, parameters] of operations()) {
-      const base = baseOf(operation, parameters);
+      const base = await baseOf(path, operation, parameters);
       const ask = async (change, status, what) =>
         assert.strictEqual((await send(path, method, operation, { ...base, ...change, headers: { ...base.headers, ...change.headers } }, what)).status, status, `${method} ${path}: ${what}`);
       await ask({ headers: { Host: 'evil.example' } }, 421, 'a Host of others');
@@ -230,7 +265,7 @@ const cases = {
   async 'HEAD is GET without its body'() {
     for (const [path, method, operation, parameters] of operations()) {
       if (method !== 'get') continue;
-      const target = targetOf(path, baseOf(operation, parameters));
+      const target = targetOf(path, await baseOf(path, operation, parameters));
       const [get, head] = [await kilnd.ask('GET', target), await kilnd.ask('HEAD', target)];
       assert.deepStrictEqual([head.status, head.headers['content-type'], head.body.length], [get.status, get.headers['content-type'], 0], target);
     }

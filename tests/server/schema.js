@@ -58,6 +58,7 @@ class Schemas {
   // Values at the edges of what the schema takes.
   good(given) {
     const schema = this.resolve(given);
+    if (schema.oneOf) return schema.oneOf.flatMap((one) => this.good(one));
     if (schema.enum) return [...schema.enum];
     if ('const' in schema) return [schema.const];
     switch (schema.type) {
