@@ -123,8 +123,10 @@ static bool submit(srv_request *request, const kiln_request *wanted, srv_reply *
     return false;
   }
   kiln *k = srv_enter_kiln(request->server);
+  kiln_request named = *wanted;
+  named.client = request->client;
   if (k != NULL) {
-    error.status = kiln_submit(k, wanted, done, job, &error);
+    error.status = kiln_submit(k, &named, done, job, &error);
     srv_leave_kiln(request->server);
   }
   if (k == NULL || error.status != KILN_OK) {

@@ -8,19 +8,23 @@
 #include <string.h>
 
 static const srv_route routes[] = {
-    {"/v1/cachedData/", SRV_GET, SRV_NO_BODY, 0, srv_handle_cached_data},
-    {"/v1/compile", SRV_POST, SRV_SOURCE_OR_JSON, KILN_COMPILE, srv_handle_op},
-    {"/v1/createCachedData", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_op},
-    {"/v1/run", SRV_POST, SRV_SOURCE_OR_JSON, KILN_RUN, srv_handle_op},
-    {"/v1/measureMemory", SRV_POST, SRV_JSON_ONLY, KILN_MEASURE_MEMORY, srv_handle_op},
-    {"/v1/explain", SRV_GET, SRV_NO_BODY, 0, srv_handle_explain_key},
-    {"/v1/explain", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_explain},
-    {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats},
-    {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines},
-    {"/v1/openapi.json", SRV_GET, SRV_NO_BODY, 0, srv_handle_openapi},
-    {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health},
-    {"/readyz", SRV_GET, SRV_NO_BODY, 0, srv_handle_ready},
-    {"/metrics", SRV_GET, SRV_NO_BODY, 0, srv_handle_metrics},
+    {"/v1/cachedData/", SRV_GET, SRV_NO_BODY, 0, srv_handle_cached_data, SRV_ROLE_READ},
+    {"/v1/compile", SRV_POST, SRV_SOURCE_OR_JSON, KILN_COMPILE, srv_handle_op, SRV_ROLE_BAKE},
+    {"/v1/createCachedData", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_op,
+     SRV_ROLE_BAKE},
+    {"/v1/run", SRV_POST, SRV_SOURCE_OR_JSON, KILN_RUN, srv_handle_op, SRV_ROLE_RUN},
+    {"/v1/measureMemory", SRV_POST, SRV_JSON_ONLY, KILN_MEASURE_MEMORY, srv_handle_op,
+     SRV_ROLE_RUN},
+    {"/v1/explain", SRV_GET, SRV_NO_BODY, 0, srv_handle_explain_key, SRV_ROLE_READ},
+    {"/v1/explain", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_explain,
+     SRV_ROLE_READ | SRV_ROLE_BAKE},
+    {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats, SRV_ROLE_READ},
+    {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines,
+     SRV_ROLE_BAKE | SRV_ROLE_RUN | SRV_ROLE_READ},
+    {"/v1/openapi.json", SRV_GET, SRV_NO_BODY, 0, srv_handle_openapi, SRV_FREE},
+    {"/metrics", SRV_GET, SRV_NO_BODY, 0, srv_handle_metrics, SRV_ROLE_READ},
+    {"/readyz", SRV_GET, SRV_NO_BODY, 0, srv_handle_ready, SRV_FREE},
+    {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health, SRV_FREE},
 };
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 

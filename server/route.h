@@ -17,12 +17,16 @@ typedef enum srv_bodies { SRV_NO_BODY, SRV_SOURCE_OR_JSON, SRV_JSON_ONLY } srv_b
  * suspends. */
 typedef enum MHD_Result (*srv_handler_fn)(srv_request *request);
 
+/* No token is needed. A route whose roles are 0 is for admin. */
+#define SRV_FREE 0x100u
+
 typedef struct srv_route {
   const char *path; /* one that ends in '/' takes any single segment below it */
   srv_methods method;
   srv_bodies bodies;
   kiln_op op;
   srv_handler_fn handler;
+  unsigned roles; /* any of these may (srv_role), besides admin; or SRV_FREE */
 } srv_route;
 
 /* The table, for who counts or describes it. */

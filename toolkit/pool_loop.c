@@ -49,11 +49,10 @@ void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result
   result->consumer_crashed = task->consumer_crashed;
   result->consumer_signal = task->consumer_signal;
   if (result->status == KILN_OK) atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
-  if (ran) {
-    pthread_mutex_lock(&pool->lock);
-    pool->running--;
-    pthread_mutex_unlock(&pool->lock);
-  }
+  pthread_mutex_lock(&pool->lock);
+  if (ran) pool->running--;
+  kiln__queue_ended(&pool->queue, task);
+  pthread_mutex_unlock(&pool->lock);
   task->done(task->user, result);
   kiln__wire_out_release(&task->message);
   kiln__wire_out_release(&task->without);
@@ -77,15 +76,12 @@ void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status sta
 /* ---- the queue ---------------------------------------------------------------------------------
  */
 
-/* Takes the first task of the queue; with `to_run` only if one more may run, and counts it. */
+/* Takes the next task of the queue; with `to_run` only if one more may run, and counts it. */
 static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
   pthread_mutex_lock(&pool->lock);
-  kiln_task *task = pool->queue_first;
-  if (task && to_run && pool->running >= pool->workers_max) task = NULL;
+  kiln_task *task = NULL;
+  if (!to_run || pool->running < pool->workers_max) task = kiln__queue_take(&pool->queue);
   if (task) {
-    pool->queue_first = task->next;
-    if (!pool->queue_first) pool->queue_end = &pool->queue_first;
-    task->next = NULL;
     pool->queued--;
     if (to_run) pool->running++;
   }
@@ -95,9 +91,7 @@ static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
 
 void kiln__pool_put_back(kiln_pool *pool, kiln_task *task) {
   pthread_mutex_lock(&pool->lock);
-  task->next = pool->queue_first;
-  if (!pool->queue_first) pool->queue_end = &task->next;
-  pool->queue_first = task;
+  kiln__queue_put_first(&pool->queue, task);
   pool->queued++;
   pool->running--;
   pthread_mutex_unlock(&pool->lock);
@@ -121,6 +115,19 @@ static void fail_queue(kiln_pool *pool, kiln_status status, const char *reason) 
   kiln_task *task;
   while ((task = dequeue(pool, /* to_run= */ false)) != NULL)
     kiln__pool_fail(pool, task, /* ran= */ false, status, reason);
+}
+
+static void fail_evicted(kiln_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  kiln_task *task = pool->evicted;
+  pool->evicted = NULL;
+  pthread_mutex_unlock(&pool->lock);
+  while (task) {
+    kiln_task *next = task->next;
+    kiln__pool_fail(pool, task, /* ran= */ false, KILN_EBUSY,
+                    "the queue is full, and no client has more jobs in it");
+    task = next;
+  }
 }
 
 /* ---- keeping things at hand --------------------------------------------------------------------
@@ -294,6 +301,7 @@ static bool start_up(kiln_pool *pool) {
 /* Kills what lives and reaps it all; each job that was under way gets its done call. */
 static void take_down(kiln_pool *pool) {
   const char *reason = "the service is stopping";
+  fail_evicted(pool);
   fail_queue(pool, KILN_ECLOSING, reason);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     kiln__zygote_end(pool, zygote, /* lost= */ false);
@@ -332,6 +340,7 @@ void *kiln__pool_main(void *argument) {
     uint64_t now = kiln__pool_now_ns();
     check_due(pool, now);
     keep_zygotes(pool, now);
+    fail_evicted(pool);
     give_jobs(pool);
     keep_workers(pool, now);
     tell_trouble(pool);

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "toolkit/pool.h"
+#include "toolkit/pool_queue.h"
 
 /* Worker processes kept idle: as many as may run, up to this. */
 #define KILN_IDLE_MAX 8
@@ -43,7 +44,8 @@ typedef struct kiln_watch {
 
 /* A job of the queue or of a worker. */
 typedef struct kiln_task {
-  struct kiln_task *next;
+  struct kiln_task *next, *previous;
+  kiln_lane *lane; /* NULL: it is nobody's */
   kiln_wire_out message;
   kiln_wire_out without; /* of a job with cached data: the same without; has no data otherwise */
   bool consumer_crashed;
@@ -103,8 +105,9 @@ typedef struct kiln_pool_counters {
 struct kiln_pool {
   /* set before the thread starts, then constant */
   char *engine_path;
-  char *preload;  /* "LD_PRELOAD=...", or NULL */
-  char *v8_flags; /* or NULL */
+  char *preload;       /* "LD_PRELOAD=...", or NULL */
+  char *v8_flags;      /* or NULL */
+  unsigned client_max; /* jobs of one client that run or wait */
   unsigned workers_max, queue_max, forks_per_zygote, kill_grace_ms;
   unsigned idle_target;
   pthread_t thread;
@@ -112,7 +115,7 @@ struct kiln_pool {
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
   kiln_wire_out filter_message;
-  bool jitless, sandbox_required;
+  bool jitless, sandbox_required, large_pages;
   kiln_engine_info engine; /* from the first hello */
   uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */
   kiln_pool_counters counters;
@@ -122,7 +125,8 @@ struct kiln_pool {
   enum { KILN_POOL_STARTING, KILN_POOL_STARTED, KILN_POOL_BROKEN } started;
   bool closing;
   uint64_t drain_until_ns;
-  kiln_task *queue_first, **queue_end;
+  kiln_queue queue;
+  kiln_task *evicted; /* to be told that others come first */
   unsigned queued, running;
 
   /* the thread's */

@@ -59,7 +59,12 @@ static void filter_environment(const kiln_pool *pool, char **ret_environment, si
  * process group: Ctrl-C on a terminal is for us, who end the engines when their jobs are done. */
 static int spawn(const kiln_pool *pool, int channel, pid_t *ret_pid) {
   char parent[16];
-  char *arguments[] = {pool->engine_path, (char[]){"--zygote"}, parent, pool->v8_flags, NULL};
+  char *arguments[] = {pool->engine_path,
+                       (char[]){"--zygote"},
+                       parent,
+                       pool->v8_flags ? pool->v8_flags : (char[]){""},
+                       pool->large_pages ? (char[]){"large-pages"} : NULL,
+                       NULL};
   char *environment[16];
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;

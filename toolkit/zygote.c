@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "toolkit/engine.h"
+#include "toolkit/large_pages.h"
 #include "toolkit/sandbox.h"
 
 #define FLAGS_MAX 4096
@@ -86,7 +87,14 @@ static pid_t fork_worker(int *tid_address) {
     args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
     args.child_tid = (uint64_t)(uintptr_t)tid_address;
   }
-  return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+  pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+#ifdef __x86_64__
+  /* systemd's RestrictNamespaces= and containers hide clone3(), whose flags they cannot see. */
+  if (pid < 0 && errno == ENOSYS)
+    pid = (pid_t)syscall(SYS_clone, args.flags, /* stack= */ NULL, /* parent_tid= */ NULL,
+                         tid_address, /* tls= */ NULL);
+#endif
+  return pid;
 }
 
 static bool take_filters(kiln_wire_in *in) {
@@ -103,12 +111,13 @@ static bool take_filters(kiln_wire_in *in) {
   return stepped == 0;
 }
 
-int kiln_zygote_main(pid_t parent, const char *v8_flags) {
+int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages) {
   static kiln_engine engine;
   static _Alignas(8) char buffer[KILN_WIRE_BUFFER];
   kv8_error err;
   if (!kiln_sandbox_prepare(parent)) return EXIT_FAILURE;
   if (start(&engine, v8_flags, &err) != KV8_OK) return EXIT_FAILURE;
+  if (large_pages) kiln__use_large_pages();
   uint64_t data_bytes = kiln_sandbox_data_bytes();
   uint32_t layers = kiln_sandbox_confine();
   int *tid_address = NULL;

@@ -38,7 +38,9 @@ class Kilnd {
   }
 
   // {status, headers, body (a Buffer), text, json()}
-  ask(method, target, { headers = {}, body, agent = this.agent } = {}) {
+  // With `token` set requests that have no token of their own have that.
+  ask(method, target, { headers: own = {}, body, agent = this.agent } = {}) {
+    const headers = this.token ? { Authorization: `Bearer ${this.token}`, ...own } : own;
     return new Promise((resolve, reject) => {
       const request = http.request({ host: '127.0.0.1', port: this.port, method, path: target, headers, agent }, (answer) => {
         const pieces = [];

@@ -5,6 +5,10 @@
 // values that are not. Each answer must be one of those described: status, content type, headers, body.
 'use strict';
 
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { createHash } = require('crypto');
 const { Kilnd, runCases, assert, JS, JSON: JSON_TYPE } = require('./kilnd.js');
 const { Schemas } = require('./schema.js');
 
@@ -277,6 +281,37 @@ const cases = {
     const tries = [[{ Range: 'bytes=0-9' }, 206], [{ Range: 'bytes=999999-' }, 416], [{ 'If-None-Match': etag }, 304], [{ Range: 'bytes=0-9', 'If-Range': '"x"' }, 200]];
     for (const [headers, status] of tries) assert.strictEqual((await ask(headers)).status, status, JSON.stringify(headers));
     assert.strictEqual((await ask({}, { key: '0'.repeat(64) })).status, 404);
+  },
+  async 'tokens and rates, where the description says so'() {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'kilnd-openapi-'));
+    const file = path.join(dir, 'tokens');
+    const hash = (token) => createHash('sha256').update(token).digest('hex');
+    fs.writeFileSync(file, `admin sha256:${hash('all')} all\nbake sha256:${hash('bakes')}\nrun sha256:${hash('runs')}\n`, { mode: 0o600 });
+    const open = kilnd;
+    kilnd = await Kilnd.start(program, engine, ['--tokens', file]);
+    const bearer = (token) => ({ headers: { Authorization: `Bearer ${token}` } });
+    let forbidden = 0;
+    for (const [path, method, operation, parameters] of operations()) {
+      kilnd.token = 'all';
+      const base = await baseOf(path, operation, parameters);
+      kilnd.token = undefined;
+      const free = operation.security?.length === 0;
+      const without = await send(path, method, operation, base, 'no token');
+      assert.strictEqual(without.status === 401, !free, `${method} ${path}: ${without.status}`);
+      assert.strictEqual((await send(path, method, operation, { ...base, ...bearer('unknown') }, 'unknown')).status === 401, !free);
+      for (const token of ['bakes', 'runs']) forbidden += (await send(path, method, operation, { ...base, ...bearer(token) }, token)).status === 403;
+      assert(![401, 403].includes((await send(path, method, operation, { ...base, ...bearer('all') }, 'admin')).status));
+    }
+    assert(forbidden >= 8, `${forbidden} forbidden`);
+    assert.strictEqual(await kilnd.stop(), 0);
+    kilnd = await Kilnd.start(program, engine, ['--rate', '1', '--no-store'], { store: false });
+    const { get } = document.paths['/v1/stats'];
+    const statuses = [];
+    for (let i = 0; i < 5; i++) statuses.push((await send('/v1/stats', 'get', get, {}, 'rate')).status);
+    assert(statuses.includes(429), `${statuses}`);
+    assert.strictEqual(await kilnd.stop(), 0);
+    kilnd = open;
+    fs.rmSync(dir, { recursive: true });
   },
   async 'the validator can fail'() {
     const bad = [[{ type: 'integer' }, 1.5], [{ type: 'object', additionalProperties: false }, { a: 1 }], [{ type: 'array', maxItems: 1 }, [1, 2]], [{ enum: ['a'] }, 'b'],
