@@ -65,8 +65,11 @@ static const int allowed[] = {
 
 /* In a process that forks workers of its own; each of them closes these doors, too. */
 static const int allowed_forking[] = {
-    SCMP_SYS(clone3),  SCMP_SYS(close_range), SCMP_SYS(dup2),        SCMP_SYS(getppid),
-    SCMP_SYS(seccomp), SCMP_SYS(setpriority), SCMP_SYS(sigaltstack),
+#ifndef __x86_64__ /* where fork_worker() has no other way */
+    SCMP_SYS(clone3),
+#endif
+    SCMP_SYS(close_range), SCMP_SYS(dup2),        SCMP_SYS(getppid),
+    SCMP_SYS(seccomp),     SCMP_SYS(setpriority), SCMP_SYS(sigaltstack),
 };
 
 static const int advices[] = {MADV_DONTNEED,   MADV_FREE,     MADV_HUGEPAGE,
@@ -130,6 +133,9 @@ static bool add_kind(scmp_filter_ctx filter, kiln_filter_kind kind) {
   const struct scmp_arg_cmp fork = ARG(0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0);
   return allow_with(filter, SCMP_SYS(clone), &fork) &&
          allow(filter, allowed_forking, sizeof(allowed_forking) / sizeof(allowed_forking[0])) &&
+#ifdef __x86_64__
+         refuse(filter, SCMP_SYS(clone3), ENOSYS) &&
+#endif
          allow_with(filter, SCMP_SYS(prctl), &die) &&
          seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, &name) == 0;
 }
