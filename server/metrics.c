@@ -158,8 +158,9 @@ static bool has_end(const char *name, const char *end) {
 /* Counters of a map that new ones are added to: which of them are gauges shows in their names. */
 static void write_mapped(FILE *out, const char *prefix, const char *name, const char *member,
                          uint64_t value) {
-  static const char *const gauges[] = {"_running", "_queued",  "_entries", "_bytes", "_open",
-                                       "_live",    "_waiting", "_ready",   "_idle",  "connections"};
+  static const char *const gauges[] = {"_running", "_queued",     "_entries", "_bytes",
+                                       "_open",    "_live",       "_waiting", "_ready",
+                                       "_idle",    "connections", "images"};
   char full[128];
   char help[160];
   bool gauge = false;
