@@ -150,7 +150,8 @@ static bool add_all(scmp_filter_ctx filter, kiln_filter_kind kind, bool jitless)
     if (!allow_with(filter, SCMP_SYS(madvise), &advice)) return false;
   }
   return allow(filter, allowed, sizeof(allowed) / sizeof(allowed[0])) &&
-         allow_protection(filter, jitless) && add_kind(filter, kind);
+         allow_protection(filter, jitless) && add_kind(filter, kind) &&
+         refuse(filter, SCMP_SYS(sysinfo), ENOSYS); /* glibc's qsort() asks for the memory */
 }
 
 /* libseccomp writes programs to files only. */

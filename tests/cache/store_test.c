@@ -320,29 +320,6 @@ START_TEST(source_of_another_digest_is_refused) {
 }
 END_TEST
 
-START_TEST(source_may_be_packed_ahead) {
-  const kcc_span text = {"packed before", 13};
-  kcc_put put = {.parts = {.source = digest_of_text("packed before"), .source_length = 13},
-                 .blob = {"b", 1},
-                 .source_text = text};
-  kcc_text *packed = NULL, *again = NULL;
-  must(kcc_store_pack(store, text, &put.parts.source, &packed, &err));
-  kcc_digest other = digest_of_text("another");
-  ck_assert_int_eq(kcc_store_pack(store, text, &other, &again, &err), KCC_EINVAL);
-  put.source_packed = packed;
-  put.parts.source = other;
-  ck_assert_int_eq(kcc_store_put(store, &put, NULL, &err), KCC_EINVAL);
-  ck_assert_str_eq(err.message, "source text: another was packed");
-  put.parts.source = digest_of_text("packed before");
-  must(kcc_store_put(store, &put, NULL, &err));
-  ck_assert(has_source("packed before"));
-  ck_assert_int_eq(kcc_store_pack(store, text, &put.parts.source, &again, &err), KCC_MISS);
-  ck_assert_ptr_null(again);
-  kcc_text_free(packed);
-  kcc_text_free(NULL);
-}
-END_TEST
-
 /* ---- lists and times ---------------------------------------------------------------------------
  */
 
@@ -603,7 +580,6 @@ int main(void) {
   tcase_add_test(entries, source_stays_when_its_entry_is_replaced);
   tcase_add_test(entries, source_is_stored_once_and_compressed);
   tcase_add_test(entries, source_of_another_digest_is_refused);
-  tcase_add_test(entries, source_may_be_packed_ahead);
   tcase_add_test(entries, list_begins_with_the_last_used);
   tcase_add_test(entries, list_allows_calls_on_the_store);
   tcase_add_test(entries, a_hit_writes_nothing_until_flushed);
