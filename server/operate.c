@@ -14,8 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/access_log.h"
+#include "server/metrics.h"
 #include "server/request.h"
 #include "server/route.h"
+#include "server/saved.h"
 
 /* From this size on, what a JSON body took is given back to the system: it is parsed into many
  * small pieces, which malloc() would keep for ever. */
@@ -29,6 +32,8 @@ struct srv_job {
   bool suspended;
   kiln_kind kind;
   kiln_mode mode;
+  srv_saved *saved;
+  srv_note note;
   srv_reply reply;
 };
 
@@ -43,7 +48,9 @@ void srv_job_unref(srv_job *job) {
 static void done(void *user, const kiln_response *response) {
   srv_job *job = user;
   srv_reply reply = srv_reply_response(response, job->kind, job->mode);
+  srv_saved_count(job->saved, response);
   pthread_mutex_lock(&job->lock);
+  srv_note_response(&job->note, response);
   job->reply = reply;
   job->done = true;
   if (job->suspended) MHD_resume_connection(job->mhd);
@@ -103,6 +110,7 @@ static srv_job *job_new(srv_request *request, const kiln_request *wanted) {
   job->mhd = request->mhd;
   job->kind = wanted->kind;
   job->mode = wanted->mode;
+  job->saved = request->server->metrics->saved;
   return job;
 }
 
@@ -139,6 +147,7 @@ static enum MHD_Result send_or_suspend(srv_request *request) {
   if (is_done) {
     reply = job->reply;
     job->reply = (srv_reply){0};
+    request->note = job->note;
   } else if (!job->suspended) {
     job->suspended = true;
     MHD_suspend_connection(request->mhd);

@@ -27,6 +27,12 @@ void srv_reply_header(srv_reply *reply, const char *name, const char *value) {
   reply->response = NULL;
 }
 
+void srv_reply_type(srv_reply *reply, const char *type) {
+  if (reply->response == NULL) return;
+  MHD_del_response_header(reply->response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+  srv_reply_header(reply, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+}
+
 srv_reply srv_reply_json(unsigned status, char *text, size_t length) {
   srv_reply reply = {.status = status, .length = length};
   reply.response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);

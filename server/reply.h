@@ -46,6 +46,9 @@ srv_reply srv_reply_bytes(unsigned status, kiln_bytes *bytes, size_t offset, siz
 /* Out of memory is found when the reply is sent: a reply without this header is dropped. */
 void srv_reply_header(srv_reply *reply, const char *name, const char *value);
 
+/* Another Content-Type than application/json. */
+void srv_reply_type(srv_reply *reply, const char *type);
+
 /* The answer to an operation: 200, 422 for what the script did, or the kiln's error. `kind` and
  * `mode` are the request's: compile repeats them. */
 srv_reply srv_reply_response(const kiln_response *response, kiln_kind kind, kiln_mode mode);

@@ -21,8 +21,38 @@ static const srv_route routes[] = {
     {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats, SRV_ROLE_READ},
     {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines,
      SRV_ROLE_BAKE | SRV_ROLE_RUN | SRV_ROLE_READ},
+    {"/v1/openapi.json", SRV_GET, SRV_NO_BODY, 0, srv_handle_openapi, SRV_FREE},
+    {"/metrics", SRV_GET, SRV_NO_BODY, 0, srv_handle_metrics, SRV_ROLE_READ},
+    {"/readyz", SRV_GET, SRV_NO_BODY, 0, srv_handle_ready, SRV_FREE},
     {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health, SRV_FREE},
 };
+#define ROUTES (sizeof(routes) / sizeof(routes[0]))
+
+size_t srv_route_count(void) {
+  return ROUTES;
+}
+
+const srv_route *srv_route_at(size_t index) {
+  return &routes[index];
+}
+
+size_t srv_route_index(const srv_route *route) {
+  return (size_t)(route - routes);
+}
+
+const char *srv_route_method(const srv_route *route) {
+  return route->method == SRV_GET ? MHD_HTTP_METHOD_GET : MHD_HTTP_METHOD_POST;
+}
+
+void srv_route_template(const srv_route *route, char ret_template[SRV_TEMPLATE_SIZE]) {
+  const char *path = route->path;
+  const char *star = strchr(path, '*');
+  bool open = path[strlen(path) - 1] == '/';
+  if (star != NULL)
+    snprintf(ret_template, SRV_TEMPLATE_SIZE, "%.*s{id}%s", (int)(star - path), path, star + 1);
+  else
+    snprintf(ret_template, SRV_TEMPLATE_SIZE, "%s%s", path, open ? "{key}" : "");
+}
 
 static bool matches(const srv_route *route, const char *url) {
   size_t length = strlen(route->path);
@@ -34,7 +64,7 @@ const srv_route *srv_route_find(const char *url, const char *method, srv_reply *
   bool get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
   bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
   unsigned methods = 0; /* that the path takes */
-  for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+  for (size_t i = 0; i < ROUTES; i++) {
     if (!matches(&routes[i], url)) continue;
     if (routes[i].method == SRV_GET ? get : post) return &routes[i];
     methods |= routes[i].method;

@@ -29,6 +29,16 @@ typedef struct srv_route {
   unsigned roles; /* any of these may (srv_role), besides admin; or SRV_FREE */
 } srv_route;
 
+/* The table, for who counts or describes it. */
+size_t srv_route_count(void);
+const srv_route *srv_route_at(size_t index);
+size_t srv_route_index(const srv_route *route);
+const char *srv_route_method(const srv_route *route); /* "GET" */
+
+/* The path as a template: "/v1/cachedData/{key}". */
+#define SRV_TEMPLATE_SIZE 96
+void srv_route_template(const srv_route *route, char ret_template[SRV_TEMPLATE_SIZE]);
+
 /* Finds the route; NULL with *ret_refusal 404, or 405 with Allow. */
 const srv_route *srv_route_find(const char *url, const char *method, srv_reply *ret_refusal);
 
@@ -37,6 +47,9 @@ enum MHD_Result srv_handle_cached_data(srv_request *request); /* cached.c */
 enum MHD_Result srv_handle_stats(srv_request *request);       /* about.c */
 enum MHD_Result srv_handle_engines(srv_request *request);
 enum MHD_Result srv_handle_health(srv_request *request);
+enum MHD_Result srv_handle_metrics(srv_request *request); /* metrics.c */
+enum MHD_Result srv_handle_openapi(srv_request *request); /* openapi.c */
+enum MHD_Result srv_handle_ready(srv_request *request);   /* ready.c */
 enum MHD_Result srv_handle_explain(srv_request *request); /* explain.c */
 enum MHD_Result srv_handle_explain_key(srv_request *request);
 
