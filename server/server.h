@@ -41,6 +41,10 @@ typedef struct srv_headers {
   bool chunked;
 } srv_headers;
 
+static inline bool srv_has_body(const srv_headers *headers) {
+  return headers->chunked || headers->content_length > 0;
+}
+
 struct srv_request {
   srv_conn *conn;
   srv_server *server;
