@@ -424,35 +424,44 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
  * crashed while the same job without them did not. `rejected` counts blobs that
  * the store vouched for and the engine refused (they were removed), `bypasses` answers whose entry
  * could not be stored, `busy` requests refused because too many were waiting. */
-#define KILN_STATS_MAP(X) \
-  X(requests)             \
-  X(hits)                 \
-  X(misses)               \
-  X(coalesced)            \
-  X(bypasses)             \
-  X(rejected)             \
-  X(canary_runs)          \
-  X(canary_failures)      \
-  X(blobs_quarantined)    \
-  X(busy)                 \
-  X(jobs)                 \
-  X(jobs_ok)              \
-  X(jobs_exception)       \
-  X(jobs_time_limit)      \
-  X(jobs_memory_limit)    \
-  X(jobs_crashed)         \
-  X(jobs_running)         \
-  X(jobs_queued)          \
-  X(kills)                \
-  X(zygotes_started)      \
-  X(zygotes_lost)         \
-  X(protocol_errors)      \
-  X(store_entries)        \
-  X(store_blob_bytes)     \
-  X(store_quarantined)    \
-  X(store_puts)           \
-  X(store_corrupt)        \
-  X(store_busy_waits)     \
+#define KILN_STATS_MAP(X)        \
+  X(requests)                    \
+  X(hits)                        \
+  X(misses)                      \
+  X(coalesced)                   \
+  X(bypasses)                    \
+  X(rejected)                    \
+  X(canary_runs)                 \
+  X(canary_failures)             \
+  X(blobs_quarantined)           \
+  X(busy)                        \
+  X(jobs)                        \
+  X(jobs_ok)                     \
+  X(jobs_exception)              \
+  X(jobs_time_limit)             \
+  X(jobs_memory_limit)           \
+  X(jobs_crashed)                \
+  X(jobs_running)                \
+  X(jobs_queued)                 \
+  X(kills)                       \
+  X(zygotes_started)             \
+  X(zygotes_lost)                \
+  X(protocol_errors)             \
+  X(sessions_open)               \
+  X(sessions_opened)             \
+  X(sessions_ended_closed)       \
+  X(sessions_ended_idle)         \
+  X(sessions_ended_evicted)      \
+  X(sessions_ended_time_limit)   \
+  X(sessions_ended_memory_limit) \
+  X(sessions_ended_crashed)      \
+  X(session_commands)            \
+  X(store_entries)               \
+  X(store_blob_bytes)            \
+  X(store_quarantined)           \
+  X(store_puts)                  \
+  X(store_corrupt)               \
+  X(store_busy_waits)            \
   X(store_errors)
 typedef struct kiln_stats {
 #define KILN_STATS_FIELD(name) uint64_t name;

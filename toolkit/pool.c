@@ -19,7 +19,7 @@
 
 #define WORKERS_MAX 1024u
 
-static void wake(kiln_pool *pool) {
+void kiln__pool_wake(kiln_pool *pool) {
   uint64_t one = 1;
   /* Can only fail if the counter is full: then the thread is to wake anyway. */
   ssize_t ignored = write(pool->wake.fd, &one, sizeof(one));
@@ -134,7 +134,7 @@ void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
   pool->closing = true;
   pool->drain_until_ns = kiln__pool_now_ns() + (uint64_t)drain_ms * 1000000u;
   pthread_mutex_unlock(&pool->lock);
-  wake(pool);
+  kiln__pool_wake(pool);
   pthread_join(pool->thread, /* ret= */ NULL);
   free_parts(pool);
 }
@@ -152,9 +152,23 @@ static void enqueue(kiln_pool *pool, kiln_task *task, bool first) {
   pool->queue_end = &task->next;
 }
 
-static void free_task(kiln_task *task) {
+void kiln__pool_enqueue(kiln_pool *pool, kiln_task *task) {
+  enqueue(pool, task, /* first= */ false);
+}
+
+kiln_task *kiln__task_new(kiln_job_done_fn done, void *user) {
+  kiln_task *task = calloc(1, sizeof(*task));
+  if (!task) return NULL;
+  task->submitted_ns = kiln__pool_now_ns();
+  task->done = done;
+  task->user = user;
+  return task;
+}
+
+void kiln__task_free(kiln_task *task) {
   kiln__wire_out_release(&task->message);
   kiln__wire_out_release(&task->without);
+  if (task->session) kiln__session_unref(task->session);
   free(task);
 }
 
@@ -162,14 +176,12 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
                              void *user, kiln_error *err) {
   if (job->timeout_ms == 0)
     return kiln__fail(err, KILN_EINVAL, /* code= */ NULL, "job: without a time limit");
-  kiln_task *task = calloc(1, sizeof(*task));
+  kiln_task *task = kiln__task_new(done, user);
   if (!task) return kiln__fail(err, KILN_ENOMEM, NULL, "job: out of memory");
-  task->submitted_ns = kiln__pool_now_ns();
   task->timeout_ms = job->timeout_ms;
   task->memory_max_bytes = job->memory_max_bytes;
-  task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes};
-  task->done = done;
-  task->user = user;
+  task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes,
+                                          /* session= */ false};
   kiln_status status = kiln__job_encode(job, &task->message);
   if (status == KILN_OK && job->op == KILN_JOB_RUN && job->cached_data != NULL) {
     kiln_job without = *job;
@@ -177,7 +189,7 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
     status = kiln__job_encode(&without, &task->without);
   }
   if (status != KILN_OK) {
-    free_task(task);
+    kiln__task_free(task);
     return kiln__fail(err, status, NULL, "job: %s",
                       status == KILN_ETOOBIG ? "larger than a message may be" : "out of memory");
   }
@@ -190,12 +202,12 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
     enqueue(pool, task, job->follows);
   pthread_mutex_unlock(&pool->lock);
   if (status != KILN_OK) {
-    free_task(task);
+    kiln__task_free(task);
     if (status == KILN_ECLOSING) return kiln__fail(err, status, NULL, "the service is stopping");
     return kiln__fail(err, status, NULL, "%u jobs run and %u wait already", pool->workers_max,
                       pool->queue_max);
   }
-  wake(pool);
+  kiln__pool_wake(pool);
   return KILN_OK;
 }
 

@@ -48,16 +48,16 @@ void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result
   result->times.total_ns = now - task->submitted_ns;
   result->consumer_crashed = task->consumer_crashed;
   result->consumer_signal = task->consumer_signal;
-  if (result->status == KILN_OK) atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
-  if (ran) {
+  if (result->status == KILN_OK && !task->session)
+    atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
+  if (ran || task->session) {
     pthread_mutex_lock(&pool->lock);
-    pool->running--;
+    if (ran) pool->running--;
+    if (task->session) kiln__session_next(pool, task->session);
     pthread_mutex_unlock(&pool->lock);
   }
   task->done(task->user, result);
-  kiln__wire_out_release(&task->message);
-  kiln__wire_out_release(&task->without);
-  free(task);
+  kiln__task_free(task);
 }
 
 void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status status,
@@ -77,14 +77,21 @@ void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status sta
 /* ---- the queue ---------------------------------------------------------------------------------
  */
 
-/* Takes the first task of the queue; with `to_run` only if one more may run, and counts it. */
+/* Whether a worker is at hand for it. */
+static bool can_run(const kiln_pool *pool, const kiln_task *task) {
+  return pool->idle > 0 || (task->session && task->session->worker);
+}
+
+/* Takes the first task of the queue; with `to_run` the first that can be run, if one more may run,
+ * and counts it. */
 static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
   pthread_mutex_lock(&pool->lock);
-  kiln_task *task = pool->queue_first;
-  if (task && to_run && pool->running >= pool->workers_max) task = NULL;
+  kiln_task **at = &pool->queue_first;
+  while (to_run && *at && !can_run(pool, *at)) at = &(*at)->next;
+  kiln_task *task = to_run && pool->running >= pool->workers_max ? NULL : *at;
   if (task) {
-    pool->queue_first = task->next;
-    if (!pool->queue_first) pool->queue_end = &pool->queue_first;
+    *at = task->next;
+    if (!*at) pool->queue_end = at;
     task->next = NULL;
     pool->queued--;
     if (to_run) pool->running++;
@@ -110,10 +117,13 @@ static kiln_worker *find_idle(const kiln_pool *pool) {
 }
 
 static void give_jobs(kiln_pool *pool) {
-  while (pool->idle > 0) {
-    kiln_task *task = dequeue(pool, /* to_run= */ true);
-    if (!task) return;
-    if (!kiln__worker_assign(pool, find_idle(pool), task)) kiln__pool_put_back(pool, task);
+  kiln_task *task;
+  while ((task = dequeue(pool, /* to_run= */ true)) != NULL) {
+    kiln_pool_session *session = task->session;
+    bool given = !session ? kiln__worker_assign(pool, find_idle(pool), task)
+                          : kiln__session_assign(
+                                pool, session->worker ? session->worker : find_idle(pool), task);
+    if (!given) kiln__pool_put_back(pool, task);
   }
 }
 
@@ -178,11 +188,14 @@ static void tell_trouble(kiln_pool *pool) {
 /* ---- time --------------------------------------------------------------------------------------
  */
 
+static bool has_due(const kiln_worker *worker) {
+  return worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING ||
+         (worker->state == KILN_WORKER_SESSION && worker->task);
+}
+
 static void check_due(kiln_pool *pool, uint64_t now) {
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
-    if ((worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING) &&
-        worker->due_ns <= now)
-      kiln__worker_on_due(pool, worker);
+    if (has_due(worker) && worker->due_ns <= now) kiln__worker_on_due(pool, worker);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next) {
     if (zygote->ready || zygote->ending || zygote->hello_due_ns > now) continue;
     snprintf(pool->trouble, sizeof(pool->trouble), "engine: it was not ready after %d ms",
@@ -200,8 +213,7 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closin
                                 uint64_t drain_until) {
   uint64_t due = UINT64_MAX;
   for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
-    if (worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING)
-      sooner(&due, worker->due_ns);
+    if (has_due(worker)) sooner(&due, worker->due_ns);
   for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     if (!zygote->ready && !zygote->ending) sooner(&due, zygote->hello_due_ns);
   if (!pool->current)
@@ -292,6 +304,7 @@ static bool start_up(kiln_pool *pool) {
 static void take_down(kiln_pool *pool) {
   const char *reason = "the service is stopping";
   fail_queue(pool, KILN_ECLOSING, reason);
+  kiln__sessions_take_down(pool);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     kiln__zygote_end(pool, zygote, /* lost= */ false);
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next) {
@@ -326,6 +339,7 @@ void *kiln__pool_main(void *argument) {
   for (;;) {
     uint64_t now = kiln__pool_now_ns();
     check_due(pool, now);
+    kiln__sessions_end(pool);
     keep_zygotes(pool, now);
     give_jobs(pool);
     keep_workers(pool, now);

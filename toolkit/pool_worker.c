@@ -17,10 +17,6 @@
 
 #include "toolkit/pool_private.h"
 
-#define ATTEMPTS_MAX 3
-/* V8's background threads use processor time too; the deadline proper is the wall clock's. */
-#define CPU_THREADS 5
-
 /* ---- asking for one ----------------------------------------------------------------------------
  */
 
@@ -197,6 +193,10 @@ static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) 
 void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker) {
   kiln_wire_in in;
   if (worker->state == KILN_WORKER_ENDING || worker->channel.fd < 0) return;
+  if (worker->state == KILN_WORKER_SESSION) {
+    kiln__session_on_channel(pool, worker);
+    return;
+  }
   int got = kiln__wire_receive(worker->channel.fd, pool->buffer, &in, MSG_DONTWAIT);
   if (got == -EAGAIN) return;
   if (worker->state == KILN_WORKER_RUNNING) {
@@ -225,7 +225,8 @@ void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
   siginfo_t info = {0};
   if (worker->gone || worker->process.fd < 0) return;
   /* Its last word may have come with its death. */
-  if (worker->state == KILN_WORKER_RUNNING) kiln__worker_on_channel(pool, worker);
+  if (worker->state == KILN_WORKER_RUNNING || worker->state == KILN_WORKER_SESSION)
+    kiln__worker_on_channel(pool, worker);
   int waited = waitid(P_PIDFD, (id_t)worker->process.fd, &info, WEXITED | WNOHANG);
   if (waited == 0 && info.si_pid == 0) return;
   if (waited != 0) {
@@ -236,6 +237,8 @@ void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
   }
   if (worker->state == KILN_WORKER_RUNNING)
     finish_by_exit(pool, worker, &info);
+  else if (worker->state == KILN_WORKER_SESSION)
+    kiln__session_on_exit(pool, worker, &info);
   else if (worker->state == KILN_WORKER_IDLE)
     kiln__worker_end(pool, worker);
   kiln__pool_unwatch(pool, &worker->process);
@@ -253,16 +256,16 @@ void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
     if (worker->state != KILN_WORKER_RUNNING) return;
     atomic_fetch_add(&pool->counters.kills, 1);
     finish_by_time(pool, worker);
+  } else if (worker->state == KILN_WORKER_SESSION) {
+    kiln__session_on_due(pool, worker);
   }
 }
 
 /* ---- giving it a job ---------------------------------------------------------------------------
  */
 
-static bool limit_process(const kiln_pool *pool, const kiln_worker *worker, const kiln_task *task) {
-  rlim_t seconds = ((rlim_t)task->timeout_ms + 999) / 1000 * CPU_THREADS + 2;
-  struct rlimit cpu = {seconds, seconds + 1};
-  if (prlimit(worker->pid, RLIMIT_CPU, &cpu, /* old= */ NULL) != 0) return false;
+bool kiln__worker_limit_memory(const kiln_pool *pool, const kiln_worker *worker,
+                               const kiln_task *task) {
 #ifndef KILN_ADDRESS_SANITIZER /* whose shadow memory alone is terabytes */
   /* V8 from 13 on has 512 MiB for code mapped in each process, used or not. */
   rlim_t data_max = task->memory_max_bytes + pool->data_bytes;
@@ -271,8 +274,17 @@ static bool limit_process(const kiln_pool *pool, const kiln_worker *worker, cons
     return false;
 #else
   (void)pool;
+  (void)worker;
+  (void)task;
 #endif
   return true;
+}
+
+static bool limit_process(const kiln_pool *pool, const kiln_worker *worker, const kiln_task *task) {
+  rlim_t seconds = ((rlim_t)task->timeout_ms + 999) / 1000 * KILN_CPU_THREADS + 2;
+  struct rlimit cpu = {seconds, seconds + 1};
+  return prlimit(worker->pid, RLIMIT_CPU, &cpu, /* old= */ NULL) == 0 &&
+         kiln__worker_limit_memory(pool, worker, task);
 }
 
 bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
@@ -282,7 +294,7 @@ bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) 
                                                : -errno;
   if (sent != 0) {
     kiln__worker_end(pool, worker); /* killed while it was idle */
-    if (++task->attempts < ATTEMPTS_MAX) return false;
+    if (++task->attempts < KILN_ATTEMPTS_MAX) return false;
     kiln__pool_fail(pool, task, /* ran= */ true, KILN_EINTERNAL, strerror(-sent));
     return true;
   }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "toolkit/session_table.h"
 #include "toolkit/status.h"
 
 #define MIB (1024ULL * 1024)
@@ -56,6 +57,8 @@ static kiln_status set_options(kiln *k, const kiln_options *options, kiln_error 
     o->timeout_default_ms = o->timeout_max_ms < 5000 ? o->timeout_max_ms : 5000;
   }
   if (o->kill_grace_ms == 0) o->kill_grace_ms = 150;
+  if (o->sessions_max == 0) o->sessions_max = 64;
+  if (o->session_idle_ms == 0) o->session_idle_ms = 300000;
   if (o->timeout_default_ms > o->timeout_max_ms) {
     return kiln__fail(err, KILN_EINVAL, NULL, "default timeout is %u ms, over the maximum of %u ms",
                       o->timeout_default_ms, o->timeout_max_ms);
@@ -79,7 +82,9 @@ static kiln_status open_store(kiln *k, kiln_error *err) {
 
 /* Frees a kiln that may be half built. */
 static void destroy(kiln *k, unsigned drain_ms) {
+  kiln__sessions_stop(k);
   kiln__engines_close(k, drain_ms);
+  kiln__sessions_free(k);
   kiln__writer_stop(&k->writer);
   kcc_store_close(k->store);
   kiln_flights_free(k->flights);
@@ -109,6 +114,7 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
   if (status == KILN_OK && k->store != NULL && !k->options.store_read_only) {
     status = kiln__writer_start(&k->writer, err);
   }
+  if (status == KILN_OK) status = kiln__sessions_new(k, err);
   if (status == KILN_OK) {
     k->flights = kiln_flights_new(KILN__TICKETS_MAX);
     if (k->flights == NULL) {
@@ -136,8 +142,7 @@ void kiln_close(kiln *k, unsigned drain_ms) {
   destroy(k, drain_ms);
 }
 
-/* Every public call on an open kiln is between these two, so that kiln_close() can wait for it. */
-static kiln_status enter(kiln *k, kiln_error *err) {
+kiln_status kiln__enter(kiln *k, kiln_error *err) {
   (void)pthread_mutex_lock(&k->mutex);
   bool closing = k->closing;
   if (!closing) k->calls++;
@@ -145,7 +150,7 @@ static kiln_status enter(kiln *k, kiln_error *err) {
   return closing ? kiln__fail(err, KILN_ECLOSING, NULL, "the service is stopping") : KILN_OK;
 }
 
-static void leave(kiln *k) {
+void kiln__leave(kiln *k) {
   (void)pthread_mutex_lock(&k->mutex);
   if (--k->calls == 0 && k->closing) (void)pthread_cond_broadcast(&k->idle);
   (void)pthread_mutex_unlock(&k->mutex);
@@ -154,7 +159,7 @@ static void leave(kiln *k) {
 kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
                         kiln_error *err) {
   uint64_t started_ns = kiln__now_ns();
-  kiln_status status = enter(k, err);
+  kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;
   atomic_fetch_add(&k->requests, 1);
   const kiln__engine *engine;
@@ -178,7 +183,7 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
     }
   }
   if (status == KILN_EBUSY) atomic_fetch_add(&k->busy, 1);
-  leave(k);
+  kiln__leave(k);
   return status;
 }
 
@@ -206,20 +211,21 @@ kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob, 
     return kiln__fail(err, KILN_EINVAL, NULL, "key %s: not 64 hex digits",
                       kiln__quote(key, quoted));
   }
-  kiln_status status = enter(k, err);
+  kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;
   status = kiln__lookup(k, /* engine= */ NULL, &digest, ret_blob, /* ret_info= */ NULL, err);
-  leave(k);
+  kiln__leave(k);
   return status;
 }
 
 kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
-  kiln_status status = enter(k, err);
+  kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;
   kiln_stats stats = {0};
 #define COUNTER(name) stats.name = atomic_load(&k->name);
   KILN__COUNTERS_MAP(COUNTER)
 #undef COUNTER
+  stats.sessions_open = kiln__sessions_open_count(k);
   for (size_t i = 0; i < k->engines_count; i++) kiln_pool_add_stats(k->engines[i].pool, &stats);
   if (k->store != NULL) {
     kcc_stats store;
@@ -234,7 +240,7 @@ kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
       stats.store_errors = store.errors;
     }
   }
-  leave(k);
+  kiln__leave(k);
   *ret_stats = stats;
   return KILN_OK;
 }

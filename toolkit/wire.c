@@ -205,7 +205,7 @@ int kiln__wire_open(kiln_wire_in *in, const void *data, size_t length) {
   memcpy(&head, data, sizeof(head));
   if (head.magic != KILN_WIRE_MAGIC) return -EPROTO;
   if (head.protocol != KILN_WIRE_PROTOCOL) return -EPROTONOSUPPORT;
-  if (head.fds != in->fds_count || head.type < KILN_WIRE_HELLO || head.type > KILN_WIRE_RESULT ||
+  if (head.fds != in->fds_count || head.type < KILN_WIRE_HELLO || head.type > KILN_WIRE_TYPE_LAST ||
       (head.flags & ~KILN_WIRE_PAYLOAD_IN_FD) != 0)
     return -EPROTO;
   in->type = (kiln_wire_type)head.type;

@@ -18,7 +18,7 @@
 
 #define KILN_WIRE_MAGIC 0x4e4c494bu /* "KILN" */
 /* Raised with every change of a message. Pool and zygote must agree exactly. */
-#define KILN_WIRE_PROTOCOL 1u
+#define KILN_WIRE_PROTOCOL 2u
 /* Of one message: the descriptors beside it, without the payload's own. */
 #define KILN_WIRE_FDS_MAX 64
 #define KILN_WIRE_PAYLOAD_MAX ((uint64_t)512 << 20)
@@ -30,10 +30,13 @@ typedef enum kiln_wire_type {
   KILN_WIRE_FORK = 2,   /* pool -> zygote, with the new worker's end of its channel */
   KILN_WIRE_READY = 3,  /* worker -> pool: its pid; the door is closed behind it */
   KILN_WIRE_JOB = 4,    /* pool -> worker */
-  KILN_WIRE_RESULT = 5, /* worker -> pool */
+  KILN_WIRE_RESULT = 5,  /* worker -> pool */
+  KILN_WIRE_SESSION = 6, /* pool -> worker: a command; the first makes the worker a session */
+  KILN_WIRE_TYPE_LAST = KILN_WIRE_SESSION
 } kiln_wire_type;
 
-/* Fields of HELLO and READY; those of jobs are job.c's, those of results job_result.c's. */
+/* Fields of HELLO and READY; those of jobs are job.c's, of commands session_frame.c's, of results
+ * job_result.c's. */
 enum {
   KILN_WIRE_HELLO_V8_VERSION = 1,
   KILN_WIRE_HELLO_TAG = 2,
