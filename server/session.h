@@ -12,6 +12,7 @@ typedef enum srv_view {
   SRV_VIEW_MADE,      /* 201: the new object's id */
   SRV_VIEW_RUN,       /* as /v1/run */
   SRV_VIEW_STATE,     /* a module's or context's state */
+  SRV_VIEW_EVALUATED, /* ... with what the module printed */
   SRV_VIEW_GLOBALS,   /* the context's globals, nothing around them */
   SRV_VIEW_MEMORY,    /* as /v1/measureMemory */
   SRV_VIEW_BLOB,      /* bytes */
@@ -37,7 +38,7 @@ typedef enum srv_view {
   X(SRV_FUNCTION_DELETE, KILN_OBJECT_DELETE, "function", SRV_VIEW_NOTHING)               \
   X(SRV_MODULE_CREATE, KILN_MODULE_CREATE, "module", SRV_VIEW_MADE)                      \
   X(SRV_MODULE_LINK, KILN_MODULE_LINK, "module", SRV_VIEW_STATE)                         \
-  X(SRV_MODULE_EVALUATE, KILN_MODULE_EVALUATE, "module", SRV_VIEW_RUN)                   \
+  X(SRV_MODULE_EVALUATE, KILN_MODULE_EVALUATE, "module", SRV_VIEW_EVALUATED)             \
   X(SRV_MODULE_SET_EXPORT, KILN_MODULE_SET_EXPORT, "module", SRV_VIEW_STATE)             \
   X(SRV_MODULE_GET, KILN_MODULE_GET, "module", SRV_VIEW_STATE)                           \
   X(SRV_MODULE_NAMESPACE, KILN_MODULE_GET, "module", SRV_VIEW_NAMESPACE)                 \

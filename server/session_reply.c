@@ -33,7 +33,6 @@ static void write_made(FILE *out, const kiln_response *response) {
     fprintf(out, ",\"cachedDataRejected\":%s",
             response->cached_data_rejected != 0 ? "true" : "false");
   write_members(out, response->module_json);
-  srv_write_console(out, response);
   fputc(',', out);
   srv_write_times(out, &response->times);
   fputs("}\n", out);
@@ -41,6 +40,15 @@ static void write_made(FILE *out, const kiln_response *response) {
 
 static void write_state(FILE *out, const kiln_response *response) {
   fputs("{\"outcome\":\"ok\"", out);
+  write_members(out, response->module_json);
+  fputc(',', out);
+  srv_write_times(out, &response->times);
+  fputs("}\n", out);
+}
+
+/* What evaluate() promises is undefined. */
+static void write_evaluated(FILE *out, const kiln_response *response) {
+  fputs("{\"outcome\":\"ok\",\"result\":{\"type\":\"undefined\"}", out);
   write_members(out, response->module_json);
   srv_write_console(out, response);
   fputc(',', out);
@@ -75,21 +83,43 @@ static srv_reply reply_json(kiln_bytes *json) {
   return reply_text(json != NULL ? kiln_bytes_get(json) : kiln_span_from("{}"));
 }
 
-/* A member that a module has in some states only; Node throws in the others. */
-static srv_reply reply_member(const kiln_response *response, const char *name,
+static srv_reply reply_thrown(const kiln_response *response, const char *code, const char *name,
                               const char *message) {
-  kiln_span value;
-  if (response->module_json != NULL &&
-      srv_json_member(kiln_bytes_get(response->module_json), name, &value))
-    return reply_text(value);
   kiln_response fate = {.outcome = KILN_OUTCOME_EXCEPTION,
                         .op = KILN_SESSION,
-                        .code = "ERR_VM_MODULE_STATUS",
-                        .name = "Error",
+                        .code = code,
+                        .name = name,
                         .message = message,
                         .cached_data_rejected = -1,
                         .times = response->times};
   return srv_reply_fate(&fate, true);
+}
+
+static bool has_member(const kiln_response *response, const char *name, kiln_span *ret_value) {
+  return response->module_json != NULL &&
+         srv_json_member(kiln_bytes_get(response->module_json), name, ret_value);
+}
+
+static bool is_word(kiln_span value, const char *word) {
+  return value.length == strlen(word) && memcmp(value.data, word, value.length) == 0;
+}
+
+/* What a module has in some states only; Node throws in the others. */
+static srv_reply reply_namespace(const kiln_response *response) {
+  kiln_span value;
+  if (has_member(response, "namespace", &value)) return reply_text(value);
+  if (has_member(response, "status", &value) && !is_word(value, "\"unlinked\"") &&
+      !is_word(value, "\"linking\""))
+    return reply_thrown(response, NULL, "ReferenceError",
+                        "Cannot access exports before initialization: evaluate the module first");
+  return reply_thrown(response, "ERR_VM_MODULE_STATUS", "Error",
+                      "Module status must not be unlinked or linking");
+}
+
+static srv_reply reply_error(const kiln_response *response) {
+  kiln_span value;
+  if (has_member(response, "error", &value)) return reply_text(value);
+  return reply_thrown(response, "ERR_VM_MODULE_STATUS", "Error", "Module status must be errored");
 }
 
 static srv_reply reply_blob(const kiln_response *response) {
@@ -120,6 +150,8 @@ srv_reply srv_reply_command(const kiln_response *response, const srv_answer *ans
       return reply_written(srv_write_run, response);
     case SRV_VIEW_STATE:
       return reply_written(write_state, response);
+    case SRV_VIEW_EVALUATED:
+      return reply_written(write_evaluated, response);
     case SRV_VIEW_GLOBALS:
       return reply_json(response->globals_json);
     case SRV_VIEW_MEMORY:
@@ -127,9 +159,9 @@ srv_reply srv_reply_command(const kiln_response *response, const srv_answer *ans
     case SRV_VIEW_BLOB:
       return reply_blob(response);
     case SRV_VIEW_NAMESPACE:
-      return reply_member(response, "namespace", "Module status must not be unlinked or linking");
+      return reply_namespace(response);
     case SRV_VIEW_ERROR:
-      return reply_member(response, "error", "Module status must be errored");
+      return reply_error(response);
     case SRV_VIEW_NOTHING:
       break;
   }

@@ -126,16 +126,17 @@ module.exports = ({ test }) => {
     const context = await k.context();
     const elsewhere = await k.context();
     const script = await k.script({ source: '1', session: context.session });
-    for (const id of ['', 'x', elsewhere.id, `${context.session}-77`, '0'.repeat(32) + '-1', `${context.session}`, 'a'.repeat(5000)])
+    for (const id of ['x', elsewhere.id, `${context.session}-77`, '0'.repeat(32) + '-1', `${context.session}`, 'a'.repeat(5000)])
       await k.fails(404, {}, 'POST', `/v1/scripts/${script}/run`, { context: id });
-    await k.fails(404, {}, 'POST', `/v1/scripts/${script}/run`, { context: script });
+    await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: /not a context/ }, 'POST', `/v1/scripts/${script}/run`, { context: script });
     await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: /'context'/ }, 'POST', `/v1/scripts/${script}/run`, { context: null });
-    await k.fails(400, { code: 'ERR_MISSING_OPTION', message: /'context'/ }, 'POST', `/v1/scripts/${script}/run`, {});
-    await k.fails(404, {}, 'POST', `/v1/contexts/${script}/run`, 'x');
+    for (const body of [{}, undefined, { context: '' }])
+      await k.fails(400, { message: /context'?: missing/ }, 'POST', `/v1/scripts/${script}/run`, body);
+    await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: /not a context/ }, 'POST', `/v1/contexts/${script}/run`, 'x');
   });
   test('RC04 SC04', 'errors show where, and displayErrors leaves the line out', async (k) => {
     const context = await k.context();
-    const shown = await context.refuses({ name: 'SyntaxError', stack: /^my\.js:2\n/ }, '\n  var 5;', { filename: 'my.js' });
+    const shown = await context.refuses({ name: 'SyntaxError', resource: 'my.js' }, '\n  var 5;', { filename: 'my.js' });
     assert.strictEqual(shown.error.sourceLine, '  var 5;');
     assert.strictEqual(shown.error.line, 2);
     const hidden = await context.refuses({ name: 'SyntaxError' }, '\n  var 5;', { filename: 'my.js', displayErrors: false });
