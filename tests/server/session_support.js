@@ -54,8 +54,12 @@ class Kilnd {
         response.on('end', () => {
           const bytes = Buffer.concat(chunks);
           const answer = { status: response.statusCode, headers: response.headers, bytes, url };
-          if (/json/.test(response.headers['content-type'])) answer.json = JSON.parse(bytes);
-          resolve(answer);
+          try {
+            if (bytes.length > 0 && /json/.test(response.headers['content-type'])) answer.json = JSON.parse(bytes);
+            resolve(answer);
+          } catch (error) {
+            reject(error);
+          }
         });
       });
       request.on('error', reject);
