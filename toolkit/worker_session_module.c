@@ -182,8 +182,10 @@ void kiln__session_module_evaluate(kiln__session *session) {
   /* Linked, but not instantiated: something that it reaches was not linked yet, or instantiation
    * failed. Why, is to be heard here. */
   if (module->answered && kv8_module_get_status(module->as_module) == KV8_MODULE_UNLINKED &&
-      !kiln__work_ok(work, kv8_module_instantiate(module->as_module, &work->error)))
+      !kiln__work_ok(work, kv8_module_instantiate(module->as_module, &work->error))) {
+    kiln__session_put_module(session, module, /* with_namespace= */ false);
     return;
+  }
   uint64_t began = kiln__now_ns();
   bool ran =
       kiln__work_time_left(work, &options.timeout_ms) &&
@@ -276,11 +278,23 @@ static bool put_namespace(kiln__session *session, const kiln__object *module, ki
   return good;
 }
 
+/* V8 calls a module evaluated whose top-level await still waits. */
+static kv8_module_status status_of(kv8_module *module) {
+  kv8_module_status status = kv8_module_get_status(module);
+  kv8_promise_state state = KV8_PROMISE_FULFILLED;
+  kv8_value *promise = NULL;
+  if (status != KV8_MODULE_EVALUATED) return status;
+  if (kv8_module_copy_promise(module, &promise, /* err= */ NULL) == KV8_OK)
+    kv8_promise_get(promise, &state, /* ret_result= */ NULL, /* err= */ NULL);
+  kv8_value_free(promise);
+  return state == KV8_PROMISE_PENDING ? KV8_MODULE_EVALUATING : status;
+}
+
 void kiln__session_put_module(kiln__session *session, kiln__object *module, bool with_namespace) {
   kiln_text text = {0};
   kv8_error error;
   kv8_module *it = module->as_module;
-  kv8_module_status status = kv8_module_get_status(it);
+  kv8_module_status status = status_of(it);
   put_string_member(&text, "{\"status\":", kv8_module_status_name(status));
   kiln__text_puts(&text, ",\"identifier\":");
   kiln__text_put_json_string(&text, kv8_module_get_identifier(it));
