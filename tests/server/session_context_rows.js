@@ -208,6 +208,13 @@ module.exports = ({ test }) => {
     for (const field of ['cachedData', 'produceCachedData'])
       await k.fails(400, { code: 'ERR_UNKNOWN_OPTION', message: new RegExp(field) }, 'POST', `${context.url}/run`, { source: '1', [field]: true });
   });
+  test('RT01 RT02 RT03 EX07', 'a plain context\'s global is its own; a script run a thousand times', async (k) => {
+    const context = await k.context({ globals: { globalVar: 0 } });
+    const script = await k.script({ source: 'globalVar += 1', filename: 'myfile.vm', session: context.session });
+    for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 100 }, () => k.value(script, context)));
+    assert.deepStrictEqual(await context.globals(), { globalVar: 1000 });
+    assert.strictEqual(await context.run('globalVar === globalThis.globalVar && typeof script'), 'undefined');
+  });
   test('RT04 TM04', 'a run takes no microtaskMode', async (k) => {
     const context = await k.context();
     await k.fails(400, { code: 'ERR_UNKNOWN_OPTION', message: /'microtaskMode'/ }, 'POST', `${context.url}/run`, { source: '1', microtaskMode: 'afterEvaluate' });
@@ -225,7 +232,7 @@ module.exports = ({ test }) => {
     assert.ok([200, 410, 422].includes(answer.status), `${answer.status} ${answer.bytes}`);
     assert.strictEqual((await k.ask('POST', '/v1/run', '1')).status, 200);
   });
-  test('TM06', 'no function that queues outside of the context', async (k) => {
+  test('TM06 HS03', 'no functions of a host: none that queues outside of the context', async (k) => {
     const context = await k.context();
     assert.strictEqual(await context.run('[typeof setTimeout, typeof setImmediate, typeof queueMicrotask, typeof process].join()'), 'undefined,undefined,undefined,undefined');
   });

@@ -30,7 +30,7 @@ async function linked(k, context, source, more = {}) {
 }
 
 module.exports = ({ test }) => {
-  test('MO03 MO04 MO17 MO18 MO20 MO22 ME01 OLD01 OLD08', 'created, linked, evaluated', async (k) => {
+  test('MO03 MO04 MO17 MO18 MO20 MO22 ME01 OLD01 OLD08 OLD11', 'created, linked, evaluated', async (k) => {
     const context = await k.context();
     const id = await k.module({ context: context.id, source: 'export const answer = 42; 17' });
     assert.strictEqual((await k.get(id)).status, 'unlinked');
@@ -59,7 +59,7 @@ module.exports = ({ test }) => {
     assert.notStrictEqual(again.status, 'linked');
     assert.strictEqual(again.openRequests.length, 3);
   });
-  test('MO07 MO09 ML04 ML05', 'requests: in order, once each, with attributes', async (k) => {
+  test('MO07 MO09 ML04 ML05 OLD15', 'requests: in order, once each, with attributes', async (k) => {
     const context = await k.context();
     const made = await k.make('module', { context: context.id, source: 'import "b"; import "a"; import {} from "b"; export * from "c"; import d from "d" assert { type: "json", other: "x" };' });
     assert.deepStrictEqual(made.moduleRequests.map((request) => request.specifier), ['b', 'a', 'c', 'd']);
@@ -118,7 +118,7 @@ module.exports = ({ test }) => {
     await k.evaluate(id);
     assert.deepStrictEqual(Object.keys(await k.namespace(id)), ['a', 'default', 'z']);
   });
-  test('MO19 ML06 ML10 EX27', 'linking step by step', async (k) => {
+  test('MO19 ML06 ML10 EX27 OLD18', 'linking step by step', async (k) => {
     const context = await k.context();
     const top = await k.module({ context: context.id, source: 'import { a } from "a"; import { b } from "b"; export default a + b;' });
     const a = await linked(k, context, 'export const a = 40');
@@ -142,7 +142,7 @@ module.exports = ({ test }) => {
     for (let i = 0; i < 3; i++) await k.evaluate(id, { timeout: 1000, breakOnSigint: false });
     assert.strictEqual(await context.run('n'), 1);
   });
-  test('ME06', 'a timeout', async (k) => {
+  test('ME06 OLD13', 'a timeout', async (k) => {
     const context = await k.context();
     const id = await linked(k, context, 'for (;;);');
     await k.fails(422, { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' }, 'POST', `/v1/modules/${id}/evaluate`, { timeout: 100 });
@@ -259,7 +259,7 @@ module.exports = ({ test }) => {
     await k.evaluate(made.id);
     assert.strictEqual((await k.namespace(made.id)).default, 9000);
   });
-  test('ST07 ST08 EX10 EX11', 'import.meta gets objects of the module\'s own context', async (k) => {
+  test('ST07 ST08 ST09 EX10 EX11', 'import.meta gets objects of the module\'s own context', async (k) => {
     const context = await k.context();
     const id = await linked(k, context, 'Object.getPrototypeOf(import.meta.prop).secret = secret; export const { prop, url } = import.meta; export const bare = Object.getPrototypeOf(import.meta) === null;',
       { initializeImportMeta: { prop: {}, url: 'file:///m' } });
