@@ -63,9 +63,16 @@ kiln_span session_of(const char *object);
 
 /* This process's open descriptors. */
 unsigned count_descriptors(void);
-/* This process's children, zygotes and workers:
- * the first `max`; returns how many there are. */
-size_t list_children(pid_t *ret_pids, size_t max);
+typedef struct child {
+  pid_t pid;
+  char state;          /* as in /proc/PID/stat */
+  long nice;           /* workers: 10, zygotes: 0 */
+  unsigned long ticks; /* of processor time */
+} child;
+/* This process's children, zygotes and workers: the first `max`; returns how many there are. */
+size_t list_children(child *ret_children, size_t max);
+/* The worker that has computed most: a session that was kept busy for a while. */
+pid_t busiest_worker(void);
 /* Waits, up to ten seconds, until `condition(user)` holds. */
 void wait_until(bool (*condition)(void *user), void *user);
 
