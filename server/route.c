@@ -29,6 +29,7 @@ static const srv_route routes[] = {
     COMMAND("/v1/contexts/*/run", SRV_POST, SRV_SOURCE_OR_JSON, SRV_CONTEXT_RUN),
     COMMAND("/v1/contexts/*/measureMemory", SRV_POST, SRV_OPTIONAL_JSON, SRV_CONTEXT_MEASURE),
     COMMAND("/v1/contexts/*/globals", SRV_GET, SRV_NO_BODY, SRV_CONTEXT_GLOBALS),
+    COMMAND("/v1/contexts/*", SRV_GET, SRV_NO_BODY, SRV_CONTEXT_GET),
     COMMAND("/v1/contexts/*", SRV_DELETE, SRV_NO_BODY, SRV_CONTEXT_DELETE),
     COMMAND("/v1/scripts", SRV_POST, SRV_SOURCE_OR_JSON, SRV_SCRIPT_CREATE),
     COMMAND("/v1/scripts/*/run", SRV_POST, SRV_OPTIONAL_JSON, SRV_SCRIPT_RUN),

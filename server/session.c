@@ -30,8 +30,9 @@ static bool start(srv_request *request, srv_command *command, srv_reply *ret_ref
                        .noun = commands[route->op].noun,
                        .hide_source_line = command->hide_source_line};
   command->kiln.object = srv_route_id(route, request->url);
-  /* An id under the path of another kind is not found. */
-  if (command->kiln.op == KILN_OBJECT_DELETE || command->kiln.op == KILN_OBJECT_CREATE_CACHED_DATA)
+  /* The kind it must be: an id under the path of another kind is not found. */
+  if (command->kiln.op == KILN_OBJECT_DELETE ||
+      command->kiln.op == KILN_OBJECT_CREATE_CACHED_DATA || route->op == SRV_CONTEXT_GET)
     command->kiln.name = kiln_span_from(answer.noun);
   return srv_start(request, start_command, &command->kiln, &answer, ret_refusal);
 }

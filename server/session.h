@@ -27,6 +27,7 @@ typedef enum srv_view {
   X(SRV_CONTEXT_RUN, KILN_CONTEXT_RUN, "context", SRV_VIEW_RUN)                          \
   X(SRV_CONTEXT_MEASURE, KILN_CONTEXT_MEASURE, "context", SRV_VIEW_MEMORY)               \
   X(SRV_CONTEXT_GLOBALS, KILN_CONTEXT_GLOBALS, "context", SRV_VIEW_GLOBALS)              \
+  X(SRV_CONTEXT_GET, KILN_MODULE_GET, "context", SRV_VIEW_STATE)                         \
   X(SRV_CONTEXT_DELETE, KILN_OBJECT_DELETE, "context", SRV_VIEW_NOTHING)                 \
   X(SRV_SCRIPT_CREATE, KILN_SCRIPT_CREATE, "script", SRV_VIEW_MADE)                      \
   X(SRV_SCRIPT_RUN, KILN_SCRIPT_RUN, "script", SRV_VIEW_RUN)                             \

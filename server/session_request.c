@@ -86,7 +86,7 @@ static void field_break_on_sigint(srv_parsed *parsed, const char *name, json_t *
               "'%s': a request has no SIGINT; 'timeout' or DELETE of the session ends it", name);
 }
 
-/* ---- links */
+/* ---- links: whom the requests of a module mean, and whom import() does */
 
 static bool make_links(srv_parsed *parsed, const char *name, size_t count) {
   srv_command *command = command_of(parsed);
@@ -220,6 +220,7 @@ static const srv_field fields[] = {
     {"exports", MODULES, SRV_NOT_IN_QUERY, field_exports},
     {"initializeImportMeta", MODULES, SRV_NOT_IN_QUERY, field_meta},
     {"links", LINKS, SRV_NOT_IN_QUERY, field_links},
+    {"importModuleDynamically", COMPILES, SRV_NOT_IN_QUERY, field_links},
     {"name", SETS, SRV_NOT_IN_QUERY, field_name},
     {"value", SETS, SRV_NOT_IN_QUERY, field_value},
     {"mode", MEASURES, SRV_QUERY_TEXT, srv_field_measure_mode},
@@ -262,6 +263,8 @@ static void check_synthetic(srv_parsed *parsed, kiln_command *wanted) {
     excess = "'lineOffset', 'columnOffset': not with 'exports'";
   else if (wanted->initialize_meta_json.length > 0)
     excess = "'initializeImportMeta': not with 'exports'";
+  else if (wanted->links_count > 0)
+    excess = "'importModuleDynamically': not with 'exports'";
   if (excess != NULL)
     srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_ARG_VALUE", "%s", excess);
 }

@@ -13,7 +13,7 @@ const HEX = 'a'.repeat(32);
 // Every route of an object, with a body that is right but for the object's id.
 const OBJECT_ROUTES = (id) => [
   ['POST', `/v1/contexts/${id}/run`, '1'], ['POST', `/v1/contexts/${id}/measureMemory`], ['GET', `/v1/contexts/${id}/globals`],
-  ['DELETE', `/v1/contexts/${id}`], ['POST', `/v1/scripts/${id}/run`, { context: id }], ['GET', `/v1/scripts/${id}/createCachedData`],
+  ['GET', `/v1/contexts/${id}`], ['DELETE', `/v1/contexts/${id}`], ['POST', `/v1/scripts/${id}/run`, { context: id }], ['GET', `/v1/scripts/${id}/createCachedData`],
   ['POST', `/v1/scripts/${id}/createCachedData`], ['DELETE', `/v1/scripts/${id}`], ['POST', `/v1/functions/${id}/call`, {}],
   ['GET', `/v1/functions/${id}/createCachedData`], ['DELETE', `/v1/functions/${id}`], ['POST', `/v1/modules/${id}/link`],
   ['POST', `/v1/modules/${id}/evaluate`], ['POST', `/v1/modules/${id}/setExport`, { name: 'x', value: 1 }], ['GET', `/v1/modules/${id}`],
@@ -96,7 +96,7 @@ module.exports = ({ test }) => {
   });
   test('', 'methods: 405 says what a path takes', async (k) => {
     const { id } = await k.context();
-    for (const [method, url, allow] of [['GET', '/v1/contexts', 'POST'], ['PUT', `/v1/modules/${id}`, 'GET, HEAD, DELETE'], ['GET', `/v1/contexts/${id}`, 'DELETE'],
+    for (const [method, url, allow] of [['GET', '/v1/contexts', 'POST'], ['PUT', `/v1/modules/${id}`, 'GET, HEAD, DELETE'], ['POST', `/v1/contexts/${id}`, 'GET, HEAD, DELETE'],
       ['POST', `/v1/contexts/${id}/globals`, 'GET, HEAD'], ['PATCH', `/v1/scripts/${id}/createCachedData`, 'GET, HEAD, POST']]) {
       const answer = await k.ask(method, url);
       assert.deepStrictEqual([answer.status, answer.headers.allow], [405, allow], url);

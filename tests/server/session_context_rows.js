@@ -45,7 +45,7 @@ module.exports = ({ test }) => {
     assert.deepStrictEqual(await context.globals(), { globalVar: 2 });
     assert.strictEqual(await outer.run('globalVar'), 3);
   });
-  test('CC01 CX01 CX02 IC01', 'each createContext makes a context, which requests name by its id', async (k) => {
+  test('CC01 CX01 CX02', 'each createContext makes a context, which requests name by its id', async (k) => {
     const first = await k.context();
     const second = await first.beside();
     assert.strictEqual(second.session, first.session);
@@ -54,6 +54,13 @@ module.exports = ({ test }) => {
     assert.ok(heap === undefined || heap.nativeContexts === undefined || heap.nativeContexts >= 2);
     assert.strictEqual((await k.ok('GET', `/v1/sessions/${first.session}`)).objects, 2);
     await k.fails(404, { code: 'ERR_NOT_FOUND' }, 'GET', `/v1/contexts/${first.session}-999/globals`);
+  });
+  test('IC01', 'isContext: GET answers 200 or 404', async (k) => {
+    const context = await k.context();
+    assert.strictEqual((await k.ask('GET', context.url)).status, 200);
+    for (const id of [`${context.session}-9`, 'x']) assert.strictEqual((await k.ask('GET', `/v1/contexts/${id}`)).status, 404);
+    await k.ok('DELETE', context.url, undefined, 204);
+    assert.strictEqual((await k.ask('GET', context.url)).status, 404);
   });
   test('CC04', 'without globals a new empty one', async (k) => {
     for (const body of [undefined, {}, { contextified: true }]) assert.deepStrictEqual(await (await k.context(body)).globals(), {});
@@ -64,12 +71,15 @@ module.exports = ({ test }) => {
   });
   test('CC08 RN03', 'an origin is for display and not checked', async (k) => {
     const context = await k.context({ origin: 'not a url' });
-    assert.strictEqual(await context.run('1'), 1);
+    assert.strictEqual(context.made.origin, 'not a url');
+    assert.strictEqual((await k.ok('GET', context.url)).origin, 'not a url');
+    assert.ok(!(await context.beside()).made.origin);
   });
   test('CC07 RN02 CC12', 'names: VM Context i, or the one given', async (k) => {
     const context = await k.context();
     await context.beside();
-    await context.beside({ name: 'mine' });
+    assert.strictEqual(context.made.name, 'VM Context 1');
+    assert.strictEqual((await k.ok('GET', (await context.beside({ name: 'mine' })).url)).name, 'mine');
     const { current, other } = await context.measure({ mode: 'detailed', execution: 'eager' });
     assert.strictEqual(current.name, 'VM Context 1');
     assert.deepStrictEqual(other.map((one) => one.name).sort(), ['VM Context 2', 'mine']);

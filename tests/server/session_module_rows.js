@@ -290,7 +290,7 @@ module.exports = ({ test }) => {
     const { id } = await k.context();
     for (const [field, value] of [['identifier', 1], ['context', null], ['source', 1], ['lineOffset', 'x'], ['initializeImportMeta', 1], ['initializeImportMeta', []], ['exports', 'a'], ['key', {}]])
       await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: new RegExp(`^'${field}'`) }, 'POST', '/v1/modules', { context: id, source: '1', [field]: value });
-    for (const field of ['cachedData', 'importModuleDynamically', 'filename', 'params'])
+    for (const field of ['cachedData', 'filename', 'params'])
       await k.fails(400, { code: 'ERR_UNKNOWN_OPTION', message: new RegExp(`'${field}'`) }, 'POST', '/v1/modules', { context: id, source: '1', [field]: 1 });
     await k.fails(404, {}, 'POST', '/v1/modules', { context: `${id}9`, source: '1' });
   });

@@ -79,6 +79,37 @@ module.exports = ({ test }) => {
   test('SC11', 'without cached data cachedDataRejected is not there', async (k) => {
     assert.ok(!('cachedDataRejected' in await k.make('script', { source: '1' })));
   });
+  test('SC15 SC17 SC18 CF09 ST10', 'import(): importModuleDynamically is a map to modules', async (k) => {
+    const context = await k.context();
+    const one = await k.module({ context: context.id, source: 'export const v = 1; export default import.meta === undefined' });
+    const data = await k.module({ context: context.id, exports: { default: { a: 1 } } });
+    const thenable = await k.module({ context: context.id, source: 'export function then(resolve) { resolve("thenable!") }' });
+    for (const id of [one, data, thenable]) await k.ok('POST', `/v1/modules/${id}/link`);
+    const importModuleDynamically = [{ specifier: 'one', module: one }, { specifier: 'then', module: thenable },
+      { specifier: 'data', attributes: { type: 'json' }, module: data }];
+    const body = 'for (const p of [import("one"), import("data", { assert: { type: "json" } }), import("then"), import("data"), import("none")]) p.then((m) => log.push(m.v || m.default || m), (e) => log.push(e.code))';
+    const wanted = ['ERR_VM_MODULE_LINK_FAILURE', 'ERR_VM_MODULE_LINK_FAILURE', 'thenable!', 1, { a: 1 }];
+    const check = async () => {
+      const log = await context.run('const seen = log; log = []; seen');
+      assert.deepStrictEqual(log.map((one) => JSON.stringify(one)).sort(), wanted.map((one) => JSON.stringify(one)).sort());
+    };
+    await context.run('var log = [];');
+    await context.run(body, { importModuleDynamically });
+    await check();
+    const script = await k.script({ session: context.session, source: body, importModuleDynamically });
+    await k.value(script, context);
+    await check();
+    const func = await k.func({ context: context.id, source: body, importModuleDynamically });
+    await k.call(func);
+    await check();
+    const module = await k.module({ context: context.id, source: body, importModuleDynamically });
+    await k.link(module);
+    await k.evaluate(module);
+    await check();
+    const map = await k.script({ session: context.session, source: 'import("one").then((m) => { log = m.v })', importModuleDynamically: { one } });
+    await k.value(map, context);
+    assert.strictEqual(await context.run('log'), 1);
+  });
   test('SC16 ST11', 'import() rejects', async (k) => {
     const context = await k.context();
     await context.run('var code; import("x").catch((e) => { code = e.code; });');
@@ -87,6 +118,7 @@ module.exports = ({ test }) => {
   test('SC19 SC20', 'options of the wrong type', async (k) => {
     for (const [field, value] of [['source', 1], ['source', null], ['source', {}], ['filename', 1], ['filename', null], ['session', []], ['key', 1], ['engine', 1]])
       await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: new RegExp(`^'${field}'`) }, 'POST', '/v1/scripts', { source: '1', [field]: value });
+    await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: /'importModuleDynamically'/ }, 'POST', '/v1/scripts', { source: '1', importModuleDynamically: true });
     for (const field of ['cachedData', 'produceCachedData', 'params', 'context', 'nonsense'])
       await k.fails(400, { code: 'ERR_UNKNOWN_OPTION', message: new RegExp(`'${field}'`) }, 'POST', '/v1/scripts', { source: '1', [field]: true });
     await k.fails(400, { code: 'ERR_MISSING_OPTION', message: /'source'/ }, 'POST', '/v1/scripts', {});
