@@ -72,8 +72,12 @@ static void write_engine(FILE *out, const kiln_engine_info *info) {
   srv_json_text(out, info->fingerprint);
   fputs(",\"node\":", out);
   srv_json_text(out, info->node);
-  fprintf(out, ",\"verifiesChecksum\":%s,\"protocol\":%u}",
+  fprintf(out, ",\"verifiesChecksum\":%s,\"protocol\":%u,\"sandbox\":{",
           info->verifies_checksum ? "true" : "false", info->protocol);
+  for (unsigned layer = 0; layer < KILN_LAYERS; layer++)
+    fprintf(out, "%s\"%s\":%s", layer > 0 ? "," : "", kiln_layer_word((kiln_layer)layer),
+            info->layers & UINT32_C(1) << layer ? "true" : "false");
+  fputs("}}", out);
 }
 
 enum MHD_Result srv_handle_engines(srv_request *request) {

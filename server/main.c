@@ -102,6 +102,8 @@ static bool open_kiln(srv_server *server, const char *store) {
   kiln_error error = {0};
   wanted.store_path = store;
   wanted.forget_sources = options->no_sources;
+  wanted.sandbox_required = !options->allow_unsandboxed;
+  wanted.jitless = options->jitless;
   wanted.engine_path = options->engine_program;
   wanted.engines = options->engines.items;
   wanted.engines_count = options->engines.count;

@@ -28,6 +28,8 @@ typedef struct srv_options {
   srv_list allow_hosts;
   bool no_store;
   bool no_sources;
+  bool allow_unsandboxed;
+  bool jitless;
   bool access_log;
   bool help;
   bool version;

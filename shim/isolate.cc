@@ -323,6 +323,14 @@ void kv8_isolate_set_array_buffer_max(kv8_isolate *isolate, size_t max_bytes) {
   }
 }
 
+void kv8_isolate_detect_time_zone(kv8_isolate *isolate) {
+  if (isolate == nullptr) {
+    return;
+  }
+  v8::Isolate::Scope scope(isolate->v8);
+  isolate->v8->DateTimeConfigurationChangeNotification(v8::Isolate::TimeZoneDetection::kRedetect);
+}
+
 void kv8_isolate_set_stack_max(kv8_isolate *isolate, size_t bytes) {
   if (isolate == nullptr) {
     return;

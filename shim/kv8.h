@@ -143,19 +143,17 @@ KV8_API kv8_status kv8_engine_start(const kv8_engine_options *options, kv8_error
 /* Ends V8; every isolate must have been freed. Nothing may be called afterwards. */
 KV8_API void kv8_engine_stop(void);
 
-/* To be called in a process forked from one that started the engine with defer_threads, before
- * anything else of this library: gives this process a random seed of its own (siblings would share
- * Math.random(); a context in which the parent has called it already goes on with the parent's
- * numbers) and allows background threads, which start when V8 first needs one, or now if
- * `threads_now`. KV8_EUNSUPPORTED where V8 freezes its flags (10.5 and newer, but not in a node
- * binary). The forking process must also keep V8 from marking its heap MADV_DONTFORK: define
- * `madvise` in the executable so that it ignores that one advice (kiln-engine does). */
+/* To be called in a process forked from one that started the engine with defer_threads, before all
+ * else here: gives it a random seed of its own (siblings would share Math.random(); a context whose
+ * parent has called it already goes on with the parent's numbers) and allows background threads,
+ * which start when V8 first needs one, or now if `threads_now`. KV8_EUNSUPPORTED where V8 freezes
+ * its flags (10.5 and newer, but not in a node binary). V8 must not mark its heap MADV_DONTFORK:
+ * define `madvise` in the executable so that it ignores that one advice (kiln-engine does). */
 KV8_API kv8_status kv8_engine_after_fork(bool threads_now, kv8_error *err);
 
 /* Makes the process _exit(code) at once when operator new finds no memory, or when a C++ exception
- * has nowhere to go (V8 and ICU are built without handlers): for a process that does one job under
- * RLIMIT_DATA, where the exit code is the message. In an ordinary program it would turn KV8_ENOMEM
- * into an exit. Call it once the engine has started; for good. */
+ * has nowhere to go (V8 and ICU have no handlers): for a process that does one job under
+ * RLIMIT_DATA; in others it would turn KV8_ENOMEM into an exit. Once the engine has started. */
 KV8_API void kv8_engine_exit_on_out_of_memory(int code);
 
 /* Who this engine is; lent for the life of the process. All of it belongs in a cache key: V8's own
@@ -216,6 +214,8 @@ KV8_API kv8_status kv8_isolate_set_heap_max(kv8_isolate *isolate, size_t heap_ma
 
 /* Changes the cap on all ArrayBuffers together; 0 means no limit. */
 KV8_API void kv8_isolate_set_array_buffer_max(kv8_isolate *isolate, size_t max_bytes);
+/* Looks the host's time zone up; no file is read for it later. */
+KV8_API void kv8_isolate_detect_time_zone(kv8_isolate *isolate);
 
 /* Sets the lowest stack address JavaScript may use to `bytes` below the caller's frame; needed
  * after the isolate moves to another thread or stack. */
@@ -233,7 +233,7 @@ KV8_API void kv8_isolate_terminate(kv8_isolate *isolate);
 KV8_API kv8_status kv8_isolate_pump(kv8_isolate *isolate, unsigned wait_ms, bool *ret_ran,
                                     kv8_error *err);
 
-/* Asks V8 for a full garbage collection (LowMemoryNotification). */
+/* Asks V8 for a full garbage collection. */
 KV8_API void kv8_isolate_collect_garbage(kv8_isolate *isolate);
 
 /* v8.getHeapStatistics() of Node, field by field. MM08 */

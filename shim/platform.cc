@@ -52,10 +52,13 @@ bool StartThread(void *(*body)(void *), void *argument, size_t stack_bytes,
   if (pthread_attr_init(&attributes) != 0) {
     return false;
   }
-  /* Signals are for the program's own threads. */
+  /* Signals are for the program's own threads, but for those a thread brings upon itself. */
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
+  for (int own : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS}) {
+    sigdelset(&all, own);
+  }
   pthread_sigmask(SIG_SETMASK, &all, &before);
   bool started = pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
                  pthread_create(ret_thread, &attributes, body, argument) == 0;

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -147,14 +146,12 @@ kiln_bytes *kiln__bytes_borrow(kiln_span span) {
 }
 
 kiln_bytes *kiln__bytes_adopt(int fd, uint64_t length, uint64_t max) {
-  struct stat status;
   struct statfs fs;
-  int seals = fcntl(fd, F_GET_SEALS);
+  int seals = fcntl(fd, F_GET_SEALS); /* a memfd's, or a file's of that kind */
   /* Huge pages are refused because touching them can fail with SIGBUS. */
   bool good = length > 0 && length <= max && length <= SIZE_MAX && seals >= 0 &&
-              (seals & SEALS) == SEALS && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-              status.st_size >= 0 && (uint64_t)status.st_size == length && fstatfs(fd, &fs) == 0 &&
-              fs.f_type == TMPFS_MAGIC;
+              (seals & SEALS) == SEALS && lseek(fd, 0, SEEK_END) == (off_t)length &&
+              fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
   if (!good) {
     close(fd);
     errno = EBADMSG;

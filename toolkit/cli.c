@@ -9,8 +9,9 @@
 #include <string.h>
 
 static const kiln__cli_command *const commands[] = {
-    &kiln__cli_precompile, &kiln__cli_verify_manifest, &kiln__cli_rebake,  &kiln__cli_run,
-    &kiln__cli_measure,    &kiln__cli_cache,           &kiln__cli_engines, &kiln__cli_explain,
+    &kiln__cli_precompile, &kiln__cli_verify_manifest, &kiln__cli_rebake,
+    &kiln__cli_run,        &kiln__cli_measure,         &kiln__cli_cache,
+    &kiln__cli_engines,    &kiln__cli_explain,         &kiln__cli_doctor,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

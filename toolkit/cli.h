@@ -40,6 +40,7 @@ extern const kiln__cli_command kiln__cli_run;
 extern const kiln__cli_command kiln__cli_measure;
 extern const kiln__cli_command kiln__cli_cache;
 extern const kiln__cli_command kiln__cli_engines;
+extern const kiln__cli_command kiln__cli_doctor;
 
 /* Prints "kiln NAME: message" on stderr. */
 void kiln__cli_complain(const kiln__cli_command *self, const char *format, ...)

@@ -100,10 +100,12 @@ typedef struct kiln_job_result {
 #define KILN_CODE_MEMORY_LIMIT "ERR_MEMORY_LIMIT"
 #define KILN_CODE_CRASHED "ERR_ENGINE_CRASHED"
 #define KILN_CODE_PROTOCOL "ERR_ENGINE_PROTOCOL"
+#define KILN_CODE_FORBIDDEN "ERR_SANDBOX_VIOLATION"
 
 /* What a worker exits with where it can still say why. */
 #define KILN_EXIT_MEMORY_LIMIT 77
 #define KILN_EXIT_FATAL 78
+#define KILN_EXIT_FORBIDDEN 79
 
 #define KILN_RESULT_TEXT_MAX 8192 /* each of the exception's texts */
 #define KILN_BLOB_MAX ((uint64_t)256 << 20)

@@ -108,9 +108,11 @@ typedef struct kiln_options {
   size_t struct_size;
   const char *store_path; /* NULL: no store, everything is a miss */
   bool store_read_only;
-  bool forget_sources;        /* do not store source texts: then no run by key, and no rebake */
-  const char *engine_path;    /* NULL: kiln-engine beside this executable, else in libexec */
-  const char *engines_dir;    /* the registry of node-hosted engines; NULL: there are none */
+  bool forget_sources;     /* do not store source texts: then no run by key, and no rebake */
+  bool sandbox_required;   /* fail to open if a required layer of an engine's sandbox is missing */
+  bool jitless;            /* V8 without a compiler to machine code; its blobs are for itself */
+  const char *engine_path; /* NULL: kiln-engine beside this executable, else in libexec */
+  const char *engines_dir; /* the registry of node-hosted engines; NULL: there are none */
   const char *const *engines; /* specs of those to keep ready; the first is the default of requests.
                                 "node-18" or "default" is libv8's. NULL: libv8's alone */
   size_t engines_count;       /* up to KILN_ENGINES_MAX */
@@ -401,6 +403,31 @@ KILN_API kiln_status kiln_explain_blob(kiln *k, const kiln_request *request, con
 
 /* ---- what it knows of itself --------------------------------------------------------- */
 
+/* What stands between a script and this machine. X(symbol, word, required, what it does). Required
+ * ones must be there for code nobody trusts (kiln_options.sandbox_required). */
+#define KILN_LAYER_MAP(X)                                                                         \
+  X(KILN_LAYER_LIMITS, "limits", true, "limits on memory, time, files and descriptors")           \
+  X(KILN_LAYER_NO_NEW_PRIVILEGES, "noNewPrivileges", true, "no new privileges by any exec")       \
+  X(KILN_LAYER_SECCOMP, "seccomp", true, "a filter of system calls; an attempt ends the process") \
+  X(KILN_LAYER_LANDLOCK, "landlock", false, "no file can be opened, no port reached")             \
+  X(KILN_LAYER_USER, "user", false,                                                               \
+    "a user without rights: another uid, or a namespace of its own")                              \
+  X(KILN_LAYER_PROCESSES, "processes", false, "a limit on the number of threads")                 \
+  X(KILN_LAYER_NETWORK, "networkNamespace", false, "a network of its own, with nobody in it")     \
+  X(KILN_LAYER_IPC, "ipcNamespace", false, "no System V IPC and no host name of others")          \
+  X(KILN_LAYER_MOUNT, "mountNamespace", false, "an empty file system")                            \
+  X(KILN_LAYER_PID, "pidNamespace", false, "no process of others can be named")                   \
+  X(KILN_LAYER_JITLESS, "jitless", false, "no page can become executable; slower (--jitless)")
+typedef enum kiln_layer {
+#define KILN_LAYER_ENUM(symbol, word, required, text) symbol,
+  KILN_LAYER_MAP(KILN_LAYER_ENUM)
+#undef KILN_LAYER_ENUM
+      KILN_LAYERS
+} kiln_layer;
+KILN_API const char *kiln_layer_word(kiln_layer layer);
+KILN_API const char *kiln_layer_text(kiln_layer layer);
+KILN_API bool kiln_layer_is_required(kiln_layer layer);
+
 #define KILN_NODE_PATH_MAX 4096
 typedef struct kiln_engine_info {
   char name[32]; /* "node-18": whose blobs these are */
@@ -413,6 +440,7 @@ typedef struct kiln_engine_info {
   char fingerprint[KILN_KEY_HEX + 1]; /* digest of all of the above but the protocol */
   char node[KILN_NODE_PATH_MAX];      /* the node binary that hosts it; empty: libv8's */
   bool verifies_checksum;             /* its V8 checks a blob's checksum (up to 11.2) */
+  uint32_t layers;                    /* its workers' sandbox: 1 << KILN_LAYER_... */
 } kiln_engine_info;
 /* Engines in the order of kiln_options.engines. */
 KILN_API size_t kiln_engine_count(const kiln *k);
@@ -421,7 +449,8 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
 
 /* Counters since open; those that start with store_ are the store's. `canary_runs` are trial loads
  * of new blobs, where V8 verifies no checksum itself; `blobs_quarantined` blobs whose consumer
- * crashed while the same job without them did not. `rejected` counts blobs that
+ * crashed while the same job without them did not, `sandbox_alarms` workers that made a system call
+ * which V8 never makes. `rejected` counts blobs that
  * the store vouched for and the engine refused (they were removed), `bypasses` answers whose entry
  * could not be stored, `busy` requests refused because too many were waiting. */
 #define KILN_STATS_MAP(X)        \
@@ -447,6 +476,7 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
   X(zygotes_started)             \
   X(zygotes_lost)                \
   X(protocol_errors)             \
+  X(sandbox_alarms)              \
   X(sessions_open)               \
   X(sessions_opened)             \
   X(sessions_ended_closed)       \

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "toolkit/filter.h"
 #include "toolkit/pool_private.h"
 #include "toolkit/status.h"
 
@@ -30,6 +31,7 @@ static void free_parts(kiln_pool *pool) {
   if (pool->wake.fd >= 0) close(pool->wake.fd);
   if (pool->epoll >= 0) close(pool->epoll);
   kiln__wire_out_release(&pool->fork_message);
+  kiln__wire_out_release(&pool->filter_message);
   pthread_cond_destroy(&pool->started_changed);
   pthread_mutex_destroy(&pool->lock);
   free(pool->engine_path);
@@ -50,15 +52,33 @@ static int start_thread(kiln_pool *pool) {
 
 static bool copy_texts(kiln_pool *pool, const kiln_pool_options *options) {
   pool->engine_path = strdup(options->engine_path);
-  if (options->v8_flags && options->v8_flags[0] != '\0') {
-    pool->v8_flags = strdup(options->v8_flags);
-    if (!pool->v8_flags) return false;
+  const char *flags = options->v8_flags ? options->v8_flags : "";
+  const char *jitless = options->jitless ? " --jitless" : "";
+  if ((flags[0] != '\0' || options->jitless) &&
+      asprintf(&pool->v8_flags, "%s%s", flags, jitless) < 0) {
+    pool->v8_flags = NULL;
+    return false;
   }
   if (options->preload && asprintf(&pool->preload, "LD_PRELOAD=%s", options->preload) < 0) {
     pool->preload = NULL;
     return false;
   }
   return pool->engine_path != NULL;
+}
+
+static bool make_filters(kiln_pool *pool) {
+  kiln__wire_out_init(&pool->filter_message, KILN_WIRE_FILTER);
+  kiln_bytes *worker = kiln__filter_make(KILN_FILTER_WORKER, pool->jitless);
+  kiln_bytes *forking = kiln__filter_make(KILN_FILTER_FORKING, pool->jitless);
+  bool made = worker != NULL && forking != NULL;
+  if (made) {
+    kiln__wire_put_text(&pool->filter_message, KILN_WIRE_FILTER_WORKER, kiln_bytes_get(worker));
+    kiln__wire_put_text(&pool->filter_message, KILN_WIRE_FILTER_FORKING, kiln_bytes_get(forking));
+    made = kiln__wire_finish(&pool->filter_message);
+  }
+  kiln_bytes_unref(worker);
+  kiln_bytes_unref(forking);
+  return made;
 }
 
 static kiln_pool *make(const kiln_pool_options *options) {
@@ -71,13 +91,15 @@ static kiln_pool *make(const kiln_pool_options *options) {
   pool->queue_max = options->queue_max;
   pool->forks_per_zygote = options->forks_per_zygote;
   pool->kill_grace_ms = options->kill_grace_ms;
+  pool->jitless = options->jitless;
+  pool->sandbox_required = options->sandbox_required;
   pool->idle_target = options->workers_max < KILN_IDLE_MAX ? options->workers_max : KILN_IDLE_MAX;
   pool->queue_end = &pool->queue_first;
   pool->epoll = epoll_create1(EPOLL_CLOEXEC);
   pool->wake = (kiln_watch){KILN_WATCH_WAKE, pool, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   kiln__wire_out_init(&pool->fork_message, KILN_WIRE_FORK);
-  if (!copied || !kiln__wire_finish(&pool->fork_message) || pool->epoll < 0 || pool->wake.fd < 0 ||
-      !kiln__pool_watch(pool, &pool->wake)) {
+  if (!copied || !make_filters(pool) || !kiln__wire_finish(&pool->fork_message) ||
+      pool->epoll < 0 || pool->wake.fd < 0 || !kiln__pool_watch(pool, &pool->wake)) {
     int reason = errno;
     free_parts(pool);
     errno = reason;
@@ -179,7 +201,6 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
   kiln_task *task = kiln__task_new(done, user);
   if (!task) return kiln__fail(err, KILN_ENOMEM, NULL, "job: out of memory");
   task->timeout_ms = job->timeout_ms;
-  task->memory_max_bytes = job->memory_max_bytes;
   task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes,
                                           /* session= */ false};
   kiln_status status = kiln__job_encode(job, &task->message);
@@ -227,6 +248,7 @@ void kiln_pool_add_stats(kiln_pool *pool, kiln_stats *stats) {
   stats->zygotes_started += atomic_load(&counters->zygotes_started);
   stats->zygotes_lost += atomic_load(&counters->zygotes_lost);
   stats->protocol_errors += atomic_load(&counters->protocol_errors);
+  stats->sandbox_alarms += atomic_load(&counters->sandbox_alarms);
   pthread_mutex_lock(&pool->lock);
   stats->jobs_running += pool->running;
   stats->jobs_queued += pool->queued;

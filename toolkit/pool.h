@@ -25,6 +25,8 @@ typedef struct kiln_pool_options {
   unsigned queue_max;
   unsigned forks_per_zygote;
   unsigned kill_grace_ms;
+  bool sandbox_required; /* or the first hello fails */
+  bool jitless;
 } kiln_pool_options;
 
 /* Starts thread and zygote. The pool may be used, and be freed, only after kiln_pool_await(). */

@@ -27,8 +27,6 @@
 #define KILN_DATA_BYTES_MAX (UINT64_C(1) << 40)
 #define KILN_FORK_MS 2000   /* from a fork request to the worker's ready */
 #define KILN_ATTEMPTS_MAX 3 /* to give a task to a worker */
-/* V8's background threads use processor time too; the deadline proper is the wall clock's. */
-#define KILN_CPU_THREADS 5
 #define KILN_STRAYS_MS 3000 /* how long to look for a child nobody announced */
 
 typedef enum kiln_watch_kind {
@@ -54,7 +52,6 @@ typedef struct kiln_task {
   bool consumer_crashed;
   int consumer_signal;
   uint32_t timeout_ms;
-  uint64_t memory_max_bytes;
   kiln_job_result_limits limits;
   kiln_job_done_fn done;
   void *user;
@@ -78,8 +75,6 @@ struct kiln_pool_session {
   unsigned waiting;
   /* the thread's */
   struct kiln_worker *worker; /* NULL: none yet, or no more */
-  uint64_t cpu_checked_ns;
-  uint32_t cpu_for_ms; /* the command that its CPU limit allows for */
 };
 
 typedef enum kiln_worker_state {
@@ -101,7 +96,8 @@ typedef struct kiln_worker {
   kiln_zygote *zygote;        /* FORKING: who was asked; NULL when that one has gone */
   kiln_task *task;            /* RUNNING; SESSION: NULL while it waits */
   kiln_pool_session *session; /* SESSION: whose; referenced */
-  uint64_t due_ns;            /* FORKING: to be ready; RUNNING: to have answered */
+  int forbidden_call;         /* it told that it made this one; -1: none */
+  uint64_t due_ns;            /* FORKING: to be ready; with a task: to have answered */
   bool gone;                  /* reaped; freed at the end of the round */
 } kiln_worker;
 
@@ -118,7 +114,8 @@ struct kiln_zygote {
 };
 
 typedef struct kiln_pool_counters {
-  atomic_uint_fast64_t jobs, outcomes[5], kills, zygotes_started, zygotes_lost, protocol_errors;
+  atomic_uint_fast64_t jobs, outcomes[5], kills, zygotes_started, zygotes_lost, protocol_errors,
+      sandbox_alarms;
 } kiln_pool_counters;
 
 struct kiln_pool {
@@ -132,6 +129,8 @@ struct kiln_pool {
   int epoll;
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
+  kiln_wire_out filter_message;
+  bool jitless, sandbox_required;
   kiln_engine_info engine; /* from the first hello */
   uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */
   kiln_pool_counters counters;
@@ -221,7 +220,10 @@ void kiln__sessions_take_down(kiln_pool *pool);
 void kiln__session_unref(kiln_pool_session *session);
 
 /* pool_worker.c */
-bool kiln__worker_limit_memory(const kiln_pool *pool, const kiln_worker *worker,
-                               const kiln_task *task);
+/* A worker's last word: it made a forbidden system call, and is about to end. False: it is none. */
+bool kiln__worker_take_alarm(kiln_worker *worker, kiln_wire_in *in);
+/* Whether it ended by such a call, and by which. */
+bool kiln__worker_is_forbidden(const kiln_worker *worker, const siginfo_t *info);
+void kiln__worker_name_call(const kiln_worker *worker, char *ret_name, size_t size);
 
 #endif

@@ -10,15 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "toolkit/pool_private.h"
 #include "toolkit/status.h"
-
-#define CPU_CHECK_NS UINT64_C(1000000000)
 
 /* ---- as its users see it ----------------------------------------------------------------------
  */
@@ -93,7 +89,6 @@ kiln_status kiln_pool_session_submit(kiln_pool_session *session, const kiln_fram
   kiln_task *task = kiln__task_new(done, user);
   if (!task) return kiln__fail(err, KILN_ENOMEM, NULL, "command: out of memory");
   task->timeout_ms = frame->timeout_ms;
-  task->memory_max_bytes = frame->memory_max_bytes;
   task->limits = (kiln_job_result_limits){frame->result_max_bytes, frame->console_max_bytes,
                                           /* session= */ true};
   task->session = ref(session);
@@ -205,13 +200,18 @@ static void end_by_garbage(kiln_pool *pool, kiln_worker *worker) {
 }
 
 void kiln__session_on_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
-  char detail[96];
+  char detail[96], call[64];
   kiln_session_end end = KILN_SESSION_CRASHED;
   bool exited = info->si_code == CLD_EXITED;
+  bool forbidden = kiln__worker_is_forbidden(worker, info);
   const char *name = exited ? NULL : sigabbrev_np(info->si_status);
   if (exited && info->si_status == KILN_EXIT_MEMORY_LIMIT) end = KILN_SESSION_MEMORY_LIMIT;
   if (!exited && info->si_status == SIGXCPU) end = KILN_SESSION_TIME_LIMIT;
-  if (exited)
+  if (forbidden) {
+    atomic_fetch_add(&pool->counters.sandbox_alarms, 1);
+    kiln__worker_name_call(worker, call, sizeof(call));
+    snprintf(detail, sizeof(detail), "forbidden system call: %s", call);
+  } else if (exited)
     snprintf(detail, sizeof(detail), "exit code %d", info->si_status);
   else
     snprintf(detail, sizeof(detail), "signal SIG%s", name ? name : "?");
@@ -234,6 +234,10 @@ void kiln__session_on_due(kiln_pool *pool, kiln_worker *worker) {
 static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
   kiln_job_result result;
   kiln_task *task = worker->task;
+  if (in->type == KILN_WIRE_ALARM) {
+    if (!kiln__worker_take_alarm(worker, in)) end_by_garbage(pool, worker);
+    return;
+  }
   if (!task || !kiln__job_result_decode(in, &task->limits, &result)) {
     end_by_garbage(pool, worker); /* one that was not asked has nothing to say */
     return;
@@ -263,34 +267,11 @@ void kiln__session_on_channel(kiln_pool *pool, kiln_worker *worker) {
 /* ---- giving it a command ----------------------------------------------------------------------
  */
 
-/* A session lives for as long as its client likes, so its processor time has no limit for good:
- * from time to time it is allowed what it has used and what a command may use. So one that computes
- * between its commands dies of SIGXCPU. Raising the hard limit would take a privilege: it stays. */
-static void allow_cpu(const kiln_pool *pool, kiln_pool_session *session, const kiln_worker *worker,
-                      uint32_t timeout_ms, uint64_t now) {
-  clockid_t clock;
-  struct timespec used;
-  struct rlimit limit;
-  (void)pool;
-  if (now - session->cpu_checked_ns < CPU_CHECK_NS && timeout_ms <= session->cpu_for_ms) return;
-  if (clock_getcpuclockid(worker->pid, &clock) != 0 || clock_gettime(clock, &used) != 0 ||
-      prlimit(worker->pid, RLIMIT_CPU, /* new= */ NULL, &limit) != 0)
-    return; /* it has just died */
-  session->cpu_checked_ns = now;
-  session->cpu_for_ms = timeout_ms;
-  rlim_t soft = (rlim_t)used.tv_sec + ((rlim_t)timeout_ms + 1999) / 1000 * KILN_CPU_THREADS + 2;
-  limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
-  prlimit(worker->pid, RLIMIT_CPU, &limit, /* old= */ NULL);
-}
-
 bool kiln__session_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
   kiln_pool_session *session = task->session;
   bool is_new = session->worker == NULL;
   uint64_t now = kiln__pool_now_ns(); /* before it is sent: the worker's own clock starts then */
-  allow_cpu(pool, session, worker, task->timeout_ms, now);
-  int sent = -EIO;
-  if (!is_new || kiln__worker_limit_memory(pool, worker, task))
-    sent = kiln__wire_send(worker->channel.fd, &task->message, /* fd= */ -1, MSG_DONTWAIT);
+  int sent = kiln__wire_send(worker->channel.fd, &task->message, /* fd= */ -1, MSG_DONTWAIT);
   if (sent != 0 && is_new) {
     kiln__worker_end(pool, worker); /* killed while it was idle */
     if (++task->attempts < KILN_ATTEMPTS_MAX) return false;

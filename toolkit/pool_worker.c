@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "toolkit/filter.h"
 #include "toolkit/pool_private.h"
 
 /* ---- asking for one ----------------------------------------------------------------------------
@@ -40,6 +40,7 @@ bool kiln__worker_ask(kiln_pool *pool) {
     return false;
   }
   worker->state = KILN_WORKER_FORKING;
+  worker->forbidden_call = -1;
   worker->channel = (kiln_watch){KILN_WATCH_WORKER_CHANNEL, worker, pair[0]};
   worker->process = (kiln_watch){KILN_WATCH_WORKER_PROCESS, worker, -1};
   worker->zygote = zygote;
@@ -118,9 +119,32 @@ static bool try_without(kiln_pool *pool, kiln_worker *worker, const siginfo_t *i
   return true;
 }
 
+void kiln__worker_name_call(const kiln_worker *worker, char *ret_name, size_t size) {
+  if (worker->forbidden_call >= 0)
+    kiln__filter_name_call(worker->forbidden_call, ret_name, size);
+  else
+    snprintf(ret_name, size, "of another architecture, or hidden");
+}
+
+bool kiln__worker_is_forbidden(const kiln_worker *worker, const siginfo_t *info) {
+  bool exited = info->si_code == CLD_EXITED;
+  return worker->forbidden_call >= 0 || info->si_status == (exited ? KILN_EXIT_FORBIDDEN : SIGSYS);
+}
+
+static void finish_by_violation(kiln_pool *pool, kiln_worker *worker) {
+  char name[64], message[128];
+  kiln__worker_name_call(worker, name, sizeof(name));
+  snprintf(message, sizeof(message), "the engine process made a forbidden system call: %s", name);
+  kiln_job_result result = result_with(KILN_OUTCOME_CRASHED, KILN_CODE_FORBIDDEN, message);
+  result.signal = SIGSYS;
+  finish(pool, worker, &result);
+}
+
 static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
   char message[96];
   bool exited = info->si_code == CLD_EXITED;
+  bool forbidden = kiln__worker_is_forbidden(worker, info);
+  if (forbidden) atomic_fetch_add(&pool->counters.sandbox_alarms, 1);
   if (exited && info->si_status == KILN_EXIT_MEMORY_LIMIT) {
     kiln_job_result result = result_with(KILN_OUTCOME_MEMORY_LIMIT, KILN_CODE_MEMORY_LIMIT,
                                          "the script reached its memory limit");
@@ -132,6 +156,10 @@ static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
     return;
   }
   if (try_without(pool, worker, info)) return;
+  if (forbidden) {
+    finish_by_violation(pool, worker);
+    return;
+  }
   const char *name = exited ? NULL : sigabbrev_np(info->si_status);
   if (exited)
     snprintf(message, sizeof(message), "the engine process ended with exit code %d",
@@ -180,8 +208,22 @@ static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in)
   return true;
 }
 
+bool kiln__worker_take_alarm(kiln_worker *worker, kiln_wire_in *in) {
+  kiln_wire_field field;
+  uint64_t call = 0;
+  if (worker->forbidden_call >= 0 || kiln__wire_next(in, &field) != 1 ||
+      field.tag != KILN_WIRE_ALARM_CALL || !kiln__wire_get_number(&field, INT32_MAX, &call))
+    return false;
+  worker->forbidden_call = (int)call;
+  return true;
+}
+
 static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
   kiln_job_result result;
+  if (in->type == KILN_WIRE_ALARM) {
+    if (!kiln__worker_take_alarm(worker, in)) finish_by_garbage(pool, worker);
+    return;
+  }
   if (!kiln__job_result_decode(in, &worker->task->limits, &result)) {
     finish_by_garbage(pool, worker);
     return;
@@ -264,34 +306,9 @@ void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
 /* ---- giving it a job ---------------------------------------------------------------------------
  */
 
-bool kiln__worker_limit_memory(const kiln_pool *pool, const kiln_worker *worker,
-                               const kiln_task *task) {
-#ifndef KILN_ADDRESS_SANITIZER /* whose shadow memory alone is terabytes */
-  /* V8 from 13 on has 512 MiB for code mapped in each process, used or not. */
-  rlim_t data_max = task->memory_max_bytes + pool->data_bytes;
-  struct rlimit data = {data_max, data_max};
-  if (task->memory_max_bytes > 0 && prlimit(worker->pid, RLIMIT_DATA, &data, /* old= */ NULL) != 0)
-    return false;
-#else
-  (void)pool;
-  (void)worker;
-  (void)task;
-#endif
-  return true;
-}
-
-static bool limit_process(const kiln_pool *pool, const kiln_worker *worker, const kiln_task *task) {
-  rlim_t seconds = ((rlim_t)task->timeout_ms + 999) / 1000 * KILN_CPU_THREADS + 2;
-  struct rlimit cpu = {seconds, seconds + 1};
-  return prlimit(worker->pid, RLIMIT_CPU, &cpu, /* old= */ NULL) == 0 &&
-         kiln__worker_limit_memory(pool, worker, task);
-}
-
 bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
   uint64_t now = kiln__pool_now_ns(); /* before it is sent: the worker's own clock starts then */
-  int sent = limit_process(pool, worker, task) ? kiln__wire_send(worker->channel.fd, &task->message,
-                                                                 /* fd= */ -1, MSG_DONTWAIT)
-                                               : -errno;
+  int sent = kiln__wire_send(worker->channel.fd, &task->message, /* fd= */ -1, MSG_DONTWAIT);
   if (sent != 0) {
     kiln__worker_end(pool, worker); /* killed while it was idle */
     if (++task->attempts < KILN_ATTEMPTS_MAX) return false;

@@ -184,7 +184,7 @@ static bool copy_text(const kiln_wire_field *field, char *to, size_t size) {
 
 static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret_data_bytes) {
   kiln_wire_field field;
-  uint64_t tag = 0;
+  uint64_t tag = 0, layers = 0;
   unsigned seen = 0;
   int stepped;
   if (in->type != KILN_WIRE_HELLO) return false;
@@ -206,6 +206,9 @@ static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret
       case KILN_WIRE_HELLO_ARCH:
         good = copy_text(&field, info->arch, sizeof(info->arch));
         break;
+      case KILN_WIRE_HELLO_LAYERS:
+        good = kiln__wire_get_number(&field, UINT32_MAX, &layers);
+        break;
       case KILN_WIRE_HELLO_DATA:
         good = kiln__wire_get_number(&field, KILN_DATA_BYTES_MAX, ret_data_bytes);
         break;
@@ -216,14 +219,31 @@ static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret
     seen |= 1u << field.tag;
   }
   info->cached_data_tag = (uint32_t)tag;
+  info->layers = (uint32_t)layers;
   info->protocol = KILN_WIRE_PROTOCOL;
-  return stepped == 0 && (seen | 1u << KILN_WIRE_HELLO_DATA) == 0x7eu;
+  return stepped == 0 &&
+         (seen | 1u << KILN_WIRE_HELLO_DATA | 1u << KILN_WIRE_HELLO_LAYERS) == 0xfeu;
 }
 
 static bool is_same_engine(const kiln_engine_info *a, const kiln_engine_info *b) {
   return strcmp(a->v8_version, b->v8_version) == 0 && a->cached_data_tag == b->cached_data_tag &&
          strcmp(a->flags, b->flags) == 0 && strcmp(a->build_id, b->build_id) == 0 &&
          strcmp(a->arch, b->arch) == 0;
+}
+
+static bool has_required_layers(kiln_pool *pool, const kiln_engine_info *info) {
+#ifdef KILN_ADDRESS_SANITIZER /* such engines have none */
+  return true;
+#endif
+  if (!pool->sandbox_required) return true;
+  for (unsigned layer = 0; layer < KILN_LAYERS; layer++) {
+    if (!kiln_layer_is_required((kiln_layer)layer) || (info->layers & UINT32_C(1) << layer))
+      continue;
+    note_trouble(pool, "its sandbox lacks '%s' here: see `kiln doctor`",
+                 kiln_layer_word((kiln_layer)layer));
+    return false;
+  }
+  return true;
 }
 
 /* The engine a pool began with is part of every key of its jobs: another one, installed meanwhile,
@@ -241,9 +261,19 @@ static bool accept_hello(kiln_pool *pool, kiln_wire_in *in) {
                  info.v8_version, info.build_id);
     return false;
   }
+  if (pool->jitless && (info.layers & UINT32_C(1) << KILN_LAYER_SECCOMP))
+    info.layers |= UINT32_C(1) << KILN_LAYER_JITLESS;
+  if (!has_required_layers(pool, &info)) return false;
   if (pool->engine.protocol == 0) pool->engine = info;
   pool->data_bytes = data_bytes;
   return true;
+}
+
+/* Tells it what its workers may ask of the kernel. */
+static bool send_filters(const kiln_pool *pool, const kiln_zygote *zygote) {
+  if (!(pool->engine.layers & UINT32_C(1) << KILN_LAYER_SECCOMP)) return true;
+  return kiln__wire_send(zygote->channel.fd, &pool->filter_message, /* fd= */ -1, MSG_DONTWAIT) ==
+         0;
 }
 
 void kiln__zygote_on_channel(kiln_pool *pool, kiln_zygote *zygote) {
@@ -260,7 +290,7 @@ void kiln__zygote_on_channel(kiln_pool *pool, kiln_zygote *zygote) {
   } else if (got < 0) {
     note_trouble(pool, "it did not introduce itself as a kiln-engine does");
   }
-  bool good = got == 1 && !zygote->ready && accept_hello(pool, &in);
+  bool good = got == 1 && !zygote->ready && accept_hello(pool, &in) && send_filters(pool, zygote);
   if (got == 1) kiln__wire_in_release(&in);
   if (!good) {
     kiln__zygote_end(pool, zygote, /* lost= */ true);

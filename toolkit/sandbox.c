@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * sandbox.c: the doors an engine process closes behind itself. What differs from job to job
- * (RLIMIT_DATA, RLIMIT_CPU) is set from outside by the pool, with prlimit(), when it gives a worker
- * its job. Deciding what a worker's death means is the pool's part too.
+ * sandbox.c: the doors an engine process closes behind itself. It does so itself, all of it: the
+ * pool may lack the right to limit a process of another user. Deciding what a worker's death means
+ * is the pool's part.
  */
 #include "toolkit/sandbox.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "toolkit/job.h"
@@ -19,8 +28,10 @@
 #define FDS_MAX (KILN_WIRE_FDS_MAX + 32)
 /* Guests yield to whoever serves other requests. */
 #define WORKER_NICE 10
+/* V8's background threads use processor time too; the deadline proper is the wall clock's. */
+#define CPU_THREADS 5
 
-static bool die_with(pid_t parent) {
+bool kiln_sandbox_die_with(pid_t parent) {
   /* The signal comes only for a death from now on: look whether it has happened already. */
   return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
 }
@@ -73,6 +84,80 @@ static void on_fatal_signal(int signal_number) {
   raise(signal_number);
 }
 
+/* ---- forbidden system calls
+ *
+ * The filter has not let it happen, and raises SIGSYS. Files that libraries look for and can do
+ * without are not there, as far as they can tell; everything else is the end, and all that is left
+ * is to tell which call it was. Who owns this process may prevent that, and dies of the signal. */
+
+static kiln_wire_out alarm_message;
+
+#if defined(__x86_64__)
+#define RESULT_OF(context) ((context)->uc_mcontext.gregs[REG_RAX])
+#define ARGUMENT_OF(context, n) \
+  ((context)->uc_mcontext.gregs[(n) == 0 ? REG_RDI : REG_RSI]) /* the first two */
+#elif defined(__aarch64__)
+#define RESULT_OF(context) ((context)->uc_mcontext.regs[0])
+#define ARGUMENT_OF(context, n) ((context)->uc_mcontext.regs[n])
+#else
+#error "which registers a system call uses is not known for this processor"
+#endif
+
+/* Where the call's path is among its arguments; -1: it has none. */
+static int path_argument(int call) {
+  switch (call) {
+    case SYS_openat:
+    case SYS_newfstatat:
+    case SYS_readlinkat:
+    case SYS_faccessat:
+      return 1;
+#ifdef SYS_open
+    case SYS_open:
+    case SYS_stat:
+    case SYS_readlink:
+    case SYS_access:
+      return 0;
+#endif
+    default:
+      return -1;
+  }
+}
+
+/* glibc's allocator, its and ICU's time zones, the number of processors. */
+static bool is_looked_for_by_libraries(const char *path) {
+  static const char *const beginnings[] = {
+      "/proc/sys/vm/overcommit_memory", "/etc/localtime", "/etc/timezone",  "/usr/share/zoneinfo",
+      "/sys/devices/system/cpu",        "/proc/stat",     "/proc/self/maps"};
+  if (path == NULL || strstr(path, "..") != NULL) return false;
+  for (size_t i = 0; i < sizeof(beginnings) / sizeof(beginnings[0]); i++)
+    if (strncmp(path, beginnings[i], strlen(beginnings[i])) == 0) return true;
+  return false;
+}
+
+static void on_forbidden_call(int signal_number, siginfo_t *info, void *user) {
+  ucontext_t *context = user;
+  (void)signal_number;
+  int argument = path_argument(info->si_syscall);
+  if (argument >= 0 &&
+      is_looked_for_by_libraries((const char *)(uintptr_t)ARGUMENT_OF(context, argument))) {
+    RESULT_OF(context) = -ENOENT;
+    return;
+  }
+  uint64_t call = (uint64_t)(uint32_t)info->si_syscall;
+  memcpy(alarm_message.data + sizeof(kiln_wire_head) + sizeof(kiln_wire_field_head), &call,
+         sizeof(call));
+  (void)kiln__wire_send(KILN_CHANNEL, &alarm_message, /* fd= */ -1, MSG_DONTWAIT);
+  _exit(KILN_EXIT_FORBIDDEN);
+}
+
+static bool handle_forbidden_calls(void) {
+  struct sigaction action = {.sa_sigaction = on_forbidden_call,
+                             .sa_flags = SA_ONSTACK | SA_SIGINFO};
+  kiln__wire_out_init(&alarm_message, KILN_WIRE_ALARM);
+  kiln__wire_put_number(&alarm_message, KILN_WIRE_ALARM_CALL, 0);
+  return kiln__wire_finish(&alarm_message) && sigaction(SIGSYS, &action, /* old= */ NULL) == 0;
+}
+
 static bool handle_fatal_signals(void) {
   static char stack_of_handler[16384];
   stack_t stack = {.ss_sp = stack_of_handler, .ss_size = sizeof(stack_of_handler)};
@@ -89,13 +174,13 @@ static bool handle_fatal_signals(void) {
 
 bool kiln_sandbox_prepare(pid_t parent) {
   if (close_range(KILN_CHANNEL + 1, ~0u, 0) != 0) return false;
-  if (!die_with(parent)) return false;
+  if (!kiln_sandbox_die_with(parent)) return false;
   if (!limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, FDS_MAX) ||
       !limit(RLIMIT_FSIZE, KILN_WIRE_PAYLOAD_MAX))
     return false;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
 #ifndef KILN_ADDRESS_SANITIZER /* which has handlers of its own, that report */
-  if (!handle_fatal_signals()) return false;
+  if (!handle_fatal_signals() || !handle_forbidden_calls()) return false;
 #endif
   return true;
 }
@@ -103,12 +188,78 @@ bool kiln_sandbox_prepare(pid_t parent) {
 bool kiln_sandbox_detach(int channel, pid_t parent) {
   if (dup2(channel, KILN_CHANNEL) != KILN_CHANNEL) return false;
   if (close_range(KILN_CHANNEL + 1, ~0u, 0) != 0) return false;
-  return die_with(parent);
+  return kiln_sandbox_die_with(parent);
 }
 
-/* The place for landlock and the seccomp filter. They are not here yet: until they are, a script
- * that takes over its process can do what the user kilnd runs as can do, within the limits above.
+/* ---- limits of a job --------------------------------------------------------------------------
  */
-bool kiln_sandbox_enter(void) {
-  return setpriority(PRIO_PROCESS, 0, WORKER_NICE) == 0;
+
+static rlim_t seconds_for(unsigned timeout_ms) {
+  return ((rlim_t)timeout_ms + 999) / 1000 * CPU_THREADS + 2;
+}
+
+static bool limit_sizes(uint64_t memory_max, uint64_t answer_max) {
+#ifndef KILN_ADDRESS_SANITIZER /* whose shadow memory alone is terabytes */
+  /* V8 from 13 on has 512 MiB for code mapped in each process, used or not. */
+  if (memory_max > 0 && !limit(RLIMIT_DATA, (rlim_t)(memory_max + data_bytes))) return false;
+#else
+  (void)memory_max;
+#endif
+  return limit(RLIMIT_FSIZE, (rlim_t)answer_max);
+}
+
+bool kiln_sandbox_limit(unsigned timeout_ms, uint64_t memory_max, uint64_t answer_max) {
+  return limit(RLIMIT_CPU, seconds_for(timeout_ms)) && limit_sizes(memory_max, answer_max);
+}
+
+bool kiln_sandbox_limit_session(uint64_t memory_max, uint64_t answer_max) {
+  return limit_sizes(memory_max, answer_max);
+}
+
+bool kiln_sandbox_allow_command(unsigned timeout_ms) {
+  static time_t allowed_at;
+  static unsigned allowed_ms;
+  struct timespec now, used;
+  struct rlimit cpu;
+  if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return false;
+  if (allowed_ms > 0 && now.tv_sec == allowed_at && timeout_ms <= allowed_ms) return true;
+  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0 || getrlimit(RLIMIT_CPU, &cpu) != 0)
+    return false;
+  /* One second more: it is the time of all commands that begin in this one. */
+  cpu.rlim_cur = (rlim_t)used.tv_sec + CPU_THREADS + seconds_for(timeout_ms);
+  if (cpu.rlim_cur > cpu.rlim_max) cpu.rlim_cur = cpu.rlim_max;
+  allowed_at = now.tv_sec;
+  allowed_ms = timeout_ms;
+  return setrlimit(RLIMIT_CPU, &cpu) == 0;
+}
+
+/* ---- system calls -----------------------------------------------------------------------------
+ */
+
+static struct sock_fprog filters[2];
+
+bool kiln_sandbox_take_filter(kiln_filter_kind kind, const void *program, size_t length) {
+  const size_t size = sizeof(struct sock_filter);
+  if (filters[kind].filter || length == 0 || length % size != 0 || length / size > BPF_MAXINSNS)
+    return false;
+  filters[kind].filter = malloc(length);
+  if (!filters[kind].filter) return false;
+  memcpy(filters[kind].filter, program, length);
+  filters[kind].len = (unsigned short)(length / size);
+  return true;
+}
+
+/* Loads the filter, its placeholder for this process replaced. The copy is this process's own. */
+static bool filter_calls(struct sock_fprog *program) {
+  uint32_t pid = (uint32_t)getpid();
+  for (unsigned i = 0; i < program->len; i++) {
+    struct sock_filter *one = &program->filter[i];
+    if (BPF_CLASS(one->code) == BPF_JMP && one->k == KILN_FILTER_OWN_PID) one->k = pid;
+  }
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) == 0;
+}
+
+bool kiln_sandbox_enter(kiln_filter_kind kind) {
+  if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) != 0) return false;
+  return filters[kind].len == 0 || filter_calls(&filters[kind]);
 }

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "toolkit/filter.h"
+
 /* The channel's descriptor in a zygote and in a worker; no higher one is open. */
 #define KILN_CHANNEL 3
 
@@ -17,16 +19,39 @@
  * what did not work. */
 bool kiln_sandbox_prepare(pid_t parent);
 
+/* Once in the zygote, when V8 has started and no file is needed any more: namespaces, another user,
+ * landlock. Returns the layers (1 << KILN_LAYER_...) that workers will have; KILN_LAYER_SECCOMP
+ * among them if they can. PR_SET_PDEATHSIG is to be set again. */
+uint32_t kiln_sandbox_confine(void);
+
+/* Once in the zygote: the filters workers are to load (struct sock_filter), copied. False: no
+ * memory, or too long. */
+bool kiln_sandbox_take_filter(kiln_filter_kind kind, const void *program, size_t length);
+
 /* Once in the zygote, when V8 has started: what RLIMIT_DATA counts of it, in bytes. The limit of
  * its workers is to be that much higher than what a job may use. */
 uint64_t kiln_sandbox_data_bytes(void);
+
+/* Dies with the process `parent`: false if that has gone already. */
+bool kiln_sandbox_die_with(pid_t parent);
 
 /* In each worker, just after the fork: takes `channel` to KILN_CHANNEL, closes everything else,
  * dies with its parent. */
 bool kiln_sandbox_detach(int channel, pid_t parent);
 
-/* In each worker, after V8 has been told of the fork and before it reads its job. */
-bool kiln_sandbox_enter(void);
+/* In each worker, after V8 has been told of the fork and before it reads its job: lower priority,
+ * then the filter of system calls. Without a filter that was taken before, none. */
+bool kiln_sandbox_enter(kiln_filter_kind kind);
+
+/* In each worker, when it knows its job: processor time, memory beyond what the zygote has (0: no
+ * limit), and the size of each memfd it makes for its answer. */
+bool kiln_sandbox_limit(unsigned timeout_ms, uint64_t memory_max, uint64_t answer_max);
+
+/* In a worker that becomes a session, instead: once what does not change, and for each command the
+ * processor time it may use beyond what the session has used so far. The hard limit stays what it
+ * was, since it can only sink: code that owns the process may compute until the pool ends it. */
+bool kiln_sandbox_limit_session(uint64_t memory_max, uint64_t answer_max);
+bool kiln_sandbox_allow_command(unsigned timeout_ms);
 
 /* Ends the worker: with the exit code of a memory limit if its memory is used up, else with
  * `other`. */

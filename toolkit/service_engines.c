@@ -73,7 +73,9 @@ static kiln_pool_options pool_options(const kiln *k) {
   return (kiln_pool_options){.workers_max = k->options.workers_max,
                              .queue_max = k->options.queue_max,
                              .forks_per_zygote = k->options.forks_per_zygote,
-                             .kill_grace_ms = k->options.kill_grace_ms};
+                             .kill_grace_ms = k->options.kill_grace_ms,
+                             .sandbox_required = k->options.sandbox_required,
+                             .jitless = k->options.jitless};
 }
 
 /* Starts an engine's pool and keeps how. */

@@ -58,6 +58,27 @@ const char *kiln_cache_word(kiln_cache cache) {
   return "unknown";
 }
 
+static const struct {
+  const char *word, *text;
+  bool required;
+} layers[KILN_LAYERS] = {
+#define LAYER_ROW(symbol, word, required, text) {word, text, required},
+    KILN_LAYER_MAP(LAYER_ROW)
+#undef LAYER_ROW
+};
+
+const char *kiln_layer_word(kiln_layer layer) {
+  return layer < KILN_LAYERS ? layers[layer].word : "unknown";
+}
+
+const char *kiln_layer_text(kiln_layer layer) {
+  return layer < KILN_LAYERS ? layers[layer].text : "unknown";
+}
+
+bool kiln_layer_is_required(kiln_layer layer) {
+  return layer < KILN_LAYERS && layers[layer].required;
+}
+
 kiln_span kiln_span_from(const char *text) {
   return (kiln_span){text, text == NULL ? 0 : strlen(text)};
 }

@@ -30,8 +30,10 @@ typedef enum kiln_wire_type {
   KILN_WIRE_FORK = 2,   /* pool -> zygote, with the new worker's end of its channel */
   KILN_WIRE_READY = 3,  /* worker -> pool: its pid; the door is closed behind it */
   KILN_WIRE_JOB = 4,    /* pool -> worker */
-  KILN_WIRE_RESULT = 5,  /* worker -> pool */
-  KILN_WIRE_SESSION = 6, /* pool -> worker: a command; the first makes the worker a session */
+  KILN_WIRE_RESULT = 5, /* worker -> pool */
+  KILN_WIRE_FILTER = 6, /* pool -> zygote, once: the system calls of its workers */
+  KILN_WIRE_ALARM = 7,  /* worker -> pool, its last word: it made a forbidden system call */
+  KILN_WIRE_SESSION = 8, /* pool -> worker: a command; the first makes the worker a session */
   KILN_WIRE_TYPE_LAST = KILN_WIRE_SESSION
 } kiln_wire_type;
 
@@ -43,8 +45,12 @@ enum {
   KILN_WIRE_HELLO_FLAGS = 3,
   KILN_WIRE_HELLO_BUILD_ID = 4,
   KILN_WIRE_HELLO_ARCH = 5,
-  KILN_WIRE_HELLO_DATA = 6, /* what RLIMIT_DATA counts of the zygote, in bytes; may be absent */
+  KILN_WIRE_HELLO_DATA = 6,   /* what RLIMIT_DATA counts of the zygote, in bytes; may be absent */
+  KILN_WIRE_HELLO_LAYERS = 7, /* of the sandbox: 1 << KILN_LAYER_... */
   KILN_WIRE_READY_PID = 1,
+  KILN_WIRE_FILTER_WORKER = 1,
+  KILN_WIRE_FILTER_FORKING = 2,
+  KILN_WIRE_ALARM_CALL = 1,
 };
 
 typedef struct kiln_wire_head {

@@ -201,6 +201,14 @@ static void say_ready(void) {
   kiln__wire_out_release(&out);
 }
 
+/* What the largest part of an answer may need: texts beside the result have what it has. */
+static uint64_t answer_max(const kiln_job *job) {
+  uint64_t text = job->result_max_bytes > job->console_max_bytes * 6 ? job->result_max_bytes
+                                                                     : job->console_max_bytes * 6;
+  bool is_blob = job->op == KILN_JOB_BAKE && text < KILN_BLOB_MAX;
+  return (is_blob ? KILN_BLOB_MAX : text) + KILN_MEMFD_MIN;
+}
+
 void kiln__work_set_limits(kiln_work *work) {
   const kiln_job *job = work->job;
   kv8_isolate *isolate = work->engine->isolate;
@@ -231,7 +239,7 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent) {
   kiln_job_frame frame;
   if (!kiln_sandbox_detach(channel, parent)) _exit(EXIT_FAILURE);
   if (kv8_engine_after_fork(/* threads_now= */ false, &work.error) != KV8_OK) _exit(EXIT_FAILURE);
-  if (!kiln_sandbox_enter()) _exit(EXIT_FAILURE);
+  if (!kiln_sandbox_enter(KILN_FILTER_WORKER)) _exit(EXIT_FAILURE);
   say_ready();
 
   int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
@@ -243,6 +251,8 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent) {
   work.job = &frame.job;
   work.deadline_ns = kiln__now_ns() + (uint64_t)frame.job.timeout_ms * 1000000u;
   work.result.cached_data_rejected = -1;
+  if (!kiln_sandbox_limit(work.job->timeout_ms, work.job->memory_max_bytes, answer_max(work.job)))
+    _exit(EXIT_FAILURE);
   kiln__work_set_limits(&work);
   engine->console.left = frame.job.console_max_bytes;
   switch (frame.job.op) {

@@ -40,21 +40,28 @@ static kiln__object **slot_of(kiln__session *session, uint64_t number) {
   return &session->slots[slot];
 }
 
+static const char *const kind_names[] = {"context", "script", "function", "module"};
+
 kiln__object *kiln__session_find_any(kiln__session *session, uint64_t number) {
   kiln__object **slot = slot_of(session, number);
-  if (slot) return *slot;
+  kiln_span name = session->frame->name;
+  bool is_named = session->frame->op == KILN_OBJECT_DELETE ||
+                  session->frame->op == KILN_OBJECT_CREATE_CACHED_DATA;
+  if (slot && (!is_named || name.length == 0)) return *slot;
+  if (slot && strlen(kind_names[(*slot)->kind]) == name.length &&
+      memcmp(kind_names[(*slot)->kind], name.data, name.length) == 0)
+    return *slot;
   kiln__session_refuse(session, KILN_NOT_FOUND, /* code= */ NULL,
                        "object %" PRIu64 ": the session has none of this id", number);
   return NULL;
 }
 
 kiln__object *kiln__session_find(kiln__session *session, uint64_t number, kiln__object_kind kind) {
-  static const char *const names[] = {"context", "script", "function", "module"};
   kiln__object *object = kiln__session_find_any(session, number);
   if (!object || object->kind == kind) return object;
   kiln__session_refuse(session, KILN_EINVAL, "ERR_INVALID_ARG_TYPE",
-                       "object %" PRIu64 ": is a %s, not a %s", number, names[object->kind],
-                       names[kind]);
+                       "object %" PRIu64 ": is a %s, not a %s", number, kind_names[object->kind],
+                       kind_names[kind]);
   return NULL;
 }
 
@@ -162,6 +169,24 @@ static bool make_context(kiln__session *session, kv8_context_options *options,
   return made;
 }
 
+void kiln__session_put_context(kiln__session *session, const kiln__object *context) {
+  kiln_text text = {0};
+  kv8_span origin = kv8_context_get_origin(context->as_context);
+  kiln__text_puts(&text, "{\"name\":");
+  kiln__text_put_json_string(&text, kv8_context_get_name(context->as_context));
+  if (origin.length > 0) {
+    kiln__text_puts(&text, ",\"origin\":");
+    kiln__text_put_json_string(&text, origin);
+  }
+  kiln__text_puts(&text, "}");
+  session->work.result.module_json = kiln__bytes_from_text(&text);
+}
+
+static void add_context(kiln__session *session, kiln__object *context) {
+  kiln__session_add(session, context);
+  kiln__session_put_context(session, context);
+}
+
 void kiln__session_context_create(kiln__session *session) {
   kiln_work *work = &session->work;
   const kiln_frame *frame = session->frame;
@@ -183,7 +208,7 @@ void kiln__session_context_create(kiln__session *session) {
       (frame->globals_json.length == 0 ||
        kiln__work_ok(work, kv8_context_set_globals_json(
                                object->as_context, kiln__span(frame->globals_json), &work->error))))
-    kiln__session_add(session, object);
+    add_context(session, object);
   else
     kiln__object_unref(object);
 }
@@ -297,6 +322,7 @@ static void do_command(kiln__session *session) {
   session->job.timeout_ms = frame->timeout_ms;
   session->job.result_max_bytes = frame->result_max_bytes;
   work->deadline_ns = kiln__now_ns() + (uint64_t)frame->timeout_ms * 1000000u;
+  if (!kiln_sandbox_allow_command(frame->timeout_ms)) _exit(EXIT_FAILURE);
   memset(&work->result, 0, sizeof(work->result));
   work->result.cached_data_rejected = -1;
   work->error.code[0] = work->error.name[0] = '\0'; /* what kiln__work_ok() looks at */
@@ -311,6 +337,14 @@ static void do_command(kiln__session *session) {
   answer(session);
 }
 
+/* What the largest part of an answer may need. */
+static uint64_t answer_max(const kiln_frame *frame) {
+  uint64_t max = KILN_BLOB_MAX;
+  if (frame->result_max_bytes > max) max = frame->result_max_bytes;
+  if (frame->console_max_bytes * 6 > max) max = frame->console_max_bytes * 6;
+  return max + KILN_MEMFD_MIN;
+}
+
 void kiln__session_main(kiln_engine *engine, char *buffer, kiln_wire_in *in) {
   static kiln__session session;
   kiln_frame_arena arena = {0};
@@ -323,6 +357,8 @@ void kiln__session_main(kiln_engine *engine, char *buffer, kiln_wire_in *in) {
     if (!begun) {
       session.job.heap_max_bytes = frame.heap_max_bytes;
       session.job.memory_max_bytes = frame.memory_max_bytes;
+      if (!kiln_sandbox_limit_session(frame.memory_max_bytes, answer_max(&frame)))
+        _exit(EXIT_FAILURE);
       kiln__work_set_limits(&session.work);
       begun = true;
     }

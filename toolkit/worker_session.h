@@ -30,6 +30,7 @@ typedef struct kiln__object {
   /* a source text module until it is linked */
   struct kiln__object **answers; /* to its requests, referenced; NULL: open */
   bool answered;                 /* V8 knows the answers */
+  bool failed;                   /* its instantiation has failed */
 } kiln__object;
 
 typedef struct kiln__session {
@@ -56,7 +57,7 @@ void kiln__session_refuse(kiln__session *session, kiln_status status, const char
 
 /* The object of that number and kind, lent. NULL: the command has been refused. */
 kiln__object *kiln__session_find(kiln__session *session, uint64_t number, kiln__object_kind kind);
-/* ... whichever kind it is of. */
+/* ... whichever kind it is of; if the frame's name is a kind's, of that one. */
 kiln__object *kiln__session_find_any(kiln__session *session, uint64_t number);
 
 /* Makes an object without a number. Never NULL. `context` may be. */
@@ -70,6 +71,19 @@ void kiln__session_add(kiln__session *session, kiln__object *object);
 
 /* The frame's source, offsets and cached data as kv8 wants them. V8 copies the text. */
 kv8_source kiln__session_source(const kiln__session *session);
+/* An object that came as JSON with a module, and is used when the module is evaluated. */
+typedef struct kiln__given kiln__given;
+void kiln__given_release(kiln__given *given);
+/* Sets its properties on `object`; *ret_exception: why that failed. */
+void kiln__given_fill(const kiln__given *given, const kv8_value *object, kv8_value **ret_exception);
+
+/* Has the frame's links answer import() in what is compiled of `source`, and `meta`, which is taken
+ * over and may be NULL, its import.meta. False: the command has been refused. */
+bool kiln__session_hook(kiln__session *session, kiln__given *meta, kv8_hooks *ret_hooks,
+                        kv8_source *source);
+/* Whether the request's attributes are those of `given`, an object; NULL: none. */
+bool kiln__session_has_attributes(kv8_context *context, const kv8_module_request *request,
+                                  const kv8_value *given);
 void kiln__session_note_cache(kiln__session *session, kv8_cache_outcome outcome);
 /* Writes a value as the command's result, and frees it. */
 void kiln__session_put_result(kiln__session *session, kv8_context *context, kv8_value *value);
@@ -92,7 +106,8 @@ void kiln__session_module_evaluate(kiln__session *session);
 void kiln__session_module_get(kiln__session *session);
 void kiln__session_module_set_export(kiln__session *session);
 
-/* Writes a module's state into module_json. */
+/* Writes a context's name and origin, or a module's state, into module_json. */
+void kiln__session_put_context(kiln__session *session, const kiln__object *context);
 void kiln__session_put_module(kiln__session *session, kiln__object *module, bool with_namespace);
 
 #endif

@@ -19,9 +19,8 @@ static bool same_span(kv8_span a, kiln_span b) {
   return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
-/* Whether the request's attributes are those of `given`, an object; NULL: none. */
-static bool has_attributes(kv8_context *context, const kv8_module_request *request,
-                           const kv8_value *given) {
+bool kiln__session_has_attributes(kv8_context *context, const kv8_module_request *request,
+                                  const kv8_value *given) {
   kv8_value *keys = NULL;
   uint32_t count = 0;
   if (!given) return request->attributes_count == 0;
@@ -58,7 +57,7 @@ static bool find_request(kiln__session *session, const kiln__object *module,
     kv8_module_request request;
     found = kv8_module_get_request(module->as_module, i, &request, /* err= */ NULL) == KV8_OK &&
             same_span(request.specifier, link->specifier) &&
-            has_attributes(context, &request, attributes);
+            kiln__session_has_attributes(context, &request, attributes);
     if (found) *ret_index = i;
   }
   kv8_value_free(attributes);
@@ -135,6 +134,7 @@ static void instantiate_upwards(kiln__session *session, kiln__object *module) {
     memset(&work->error, 0, sizeof(work->error));
     return;
   }
+  module->failed = status != KV8_OK;
   if (!kiln__work_ok(work, status)) return;
   ready[count++] = module;
   for (size_t next = 0; next < count; next++) {
@@ -143,8 +143,9 @@ static void instantiate_upwards(kiln__session *session, kiln__object *module) {
       if (!answers(ready[next], importer) ||
           kv8_module_get_status(importer->as_module) != KV8_MODULE_UNLINKED)
         continue;
-      if (kv8_module_instantiate(importer->as_module, /* err= */ NULL) == KV8_OK)
-        ready[count++] = importer;
+      status = kv8_module_instantiate(importer->as_module, /* err= */ NULL);
+      if (status == KV8_OK && count < KILN_SESSION_OBJECTS_MAX) ready[count++] = importer;
+      importer->failed = status != KV8_OK && status != KV8_ELINK;
     }
   }
 }

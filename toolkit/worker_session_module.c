@@ -9,16 +9,14 @@
 
 #include "toolkit/worker_session.h"
 
-/* An object that came as JSON with a module, and is used when the module is evaluated. */
-typedef struct given {
+struct kiln__given {
   kiln__object *context; /* referenced */
   kv8_value *object;
   kv8_value *keys; /* an array */
   uint32_t count;
-} given;
+};
 
-static void given_release(void *user) {
-  given *g = user;
+void kiln__given_release(kiln__given *g) {
   kv8_value_free(g->object);
   kv8_value_free(g->keys);
   kiln__object_unref(g->context);
@@ -26,9 +24,9 @@ static void given_release(void *user) {
 }
 
 /* NULL: the command has failed. */
-static given *given_new(kiln__session *session, kiln__object *context, kiln_span json) {
+static kiln__given *given_new(kiln__session *session, kiln__object *context, kiln_span json) {
   kiln_work *work = &session->work;
-  given *g = calloc(1, sizeof(*g));
+  kiln__given *g = calloc(1, sizeof(*g));
   if (!g) _exit(KILN_EXIT_MEMORY_LIMIT);
   g->context = kiln__object_ref(context);
   kv8_context *at = context->as_context;
@@ -40,30 +38,26 @@ static given *given_new(kiln__session *session, kiln__object *context, kiln_span
                                                   &work->error)) &&
       kiln__work_ok(work, kv8_array_get_length(g->keys, &g->count, &work->error));
   if (good) return g;
-  given_release(g);
+  kiln__given_release(g);
   return NULL;
 }
 
 /* Its key and value; both are to be freed in any case. */
-static kv8_status given_get(const given *g, uint32_t index, kv8_value **ret_key,
+static kv8_status given_get(const kiln__given *g, uint32_t index, kv8_value **ret_key,
                             kv8_value **ret_value, kv8_error *err) {
   kv8_context *at = g->context->as_context;
   kv8_status status = kv8_object_get_index(at, g->keys, index, ret_key, err);
   return status == KV8_OK ? kv8_object_get(at, g->object, *ret_key, ret_value, err) : status;
 }
 
-/* kv8_import_meta_fn */
-static void fill_meta(void *user, kv8_module *module, const kv8_value *meta,
-                      kv8_value **ret_exception) {
-  const given *g = user;
+void kiln__given_fill(const kiln__given *g, const kv8_value *object, kv8_value **ret_exception) {
   kv8_context *at = g->context->as_context;
   kv8_status status = KV8_OK;
   kv8_error error;
-  (void)module;
   for (uint32_t i = 0; status == KV8_OK && i < g->count; i++) {
     kv8_value *key = NULL, *value = NULL;
     status = given_get(g, i, &key, &value, &error);
-    if (status == KV8_OK) status = kv8_object_set(at, meta, key, value, &error);
+    if (status == KV8_OK) status = kv8_object_set(at, object, key, value, &error);
     kv8_value_free(key);
     kv8_value_free(value);
   }
@@ -72,10 +66,14 @@ static void fill_meta(void *user, kv8_module *module, const kv8_value *meta,
                      ret_exception, /* err= */ NULL);
 }
 
+static void release_given(void *user) {
+  kiln__given_release(user);
+}
+
 /* kv8_synthetic_options.evaluate */
 static kv8_status set_exports(void *user, kv8_module *module, kv8_value **ret_exception,
                               kv8_error *err) {
-  const given *g = user;
+  const kiln__given *g = user;
   kv8_status status = KV8_OK;
   (void)ret_exception;
   for (uint32_t i = 0; status == KV8_OK && i < g->count; i++) {
@@ -106,15 +104,14 @@ void kiln__session_module_create(kiln__session *session) {
   kiln__object *context = kiln__session_find(session, frame->context, KILN__CONTEXT);
   kv8_source source = kiln__session_source(session);
   kv8_hooks hooks = KV8_HOOKS_INIT;
+  kiln__given *meta = NULL;
   kv8_cache_outcome outcome = KV8_CACHE_NOT_OFFERED;
   if (!context || !kiln__session_has_room(session)) return;
   if (frame->initialize_meta_json.length > 0) {
-    hooks.on_import_meta = fill_meta;
-    hooks.release = given_release;
-    hooks.user = given_new(session, context, frame->initialize_meta_json);
-    if (!hooks.user) return;
-    source.hooks = &hooks;
+    meta = given_new(session, context, frame->initialize_meta_json);
+    if (!meta) return;
   }
+  if (!kiln__session_hook(session, meta, &hooks, &source)) return;
   kiln__object *module = kiln__object_new(KILN__MODULE, context);
   uint64_t began = kiln__now_ns();
   bool compiled = kiln__work_ok(
@@ -138,7 +135,7 @@ void kiln__session_module_create_synthetic(kiln__session *session) {
   kiln__object *context = kiln__session_find(session, frame->context, KILN__CONTEXT);
   kv8_synthetic_options options = KV8_SYNTHETIC_OPTIONS_INIT;
   if (!context || !kiln__session_has_room(session)) return;
-  given *exports = given_new(session, context, frame->exports_json);
+  kiln__given *exports = given_new(session, context, frame->exports_json);
   if (!exports) return;
   uint32_t count = exports->count;
   kv8_blob *texts = calloc(count + 1, sizeof(*texts));
@@ -158,8 +155,8 @@ void kiln__session_module_create_synthetic(kiln__session *session) {
   options.export_names_count = count;
   options.evaluate = set_exports;
   options.user = exports;
-  options.release = given_release;
-  if (!good) given_release(exports);
+  options.release = release_given;
+  if (!good) kiln__given_release(exports);
   kiln__object *module = kiln__object_new(KILN__MODULE, context);
   if (good && kiln__work_ok(work, kv8_module_synthetic(context->as_context, &options,
                                                        &module->as_module, &work->error)))
@@ -250,10 +247,21 @@ static void put_requests(kiln_text *text, const kiln__object *module, bool open)
 }
 
 static void put_error(kiln_text *text, const kv8_error *error) {
-  put_string_member(text, ",\"error\":{\"code\":", error->code);
-  put_string_member(text, ",\"name\":", error->name);
-  put_string_member(text, ",\"message\":", error->message);
-  put_string_member(text, ",\"stack\":", error->stack);
+  const struct {
+    const char *before;
+    const char *string;
+  } members[] = {{"\"code\":", error->code},
+                 {"\"name\":", error->name},
+                 {"\"message\":", error->message},
+                 {"\"stack\":", error->stack}};
+  const char *separator = "";
+  kiln__text_puts(text, ",\"error\":{");
+  for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+    if (members[i].string[0] == '\0') continue;
+    kiln__text_puts(text, separator);
+    put_string_member(text, members[i].before, members[i].string);
+    separator = ",";
+  }
   kiln__text_puts(text, "}");
 }
 
@@ -278,13 +286,19 @@ static bool put_namespace(kiln__session *session, const kiln__object *module, ki
   return good;
 }
 
-/* V8 calls a module evaluated whose top-level await still waits. */
-static kv8_module_status status_of(kv8_module *module) {
-  kv8_module_status status = kv8_module_get_status(module);
+/* As node:vm has it: V8 knows nothing of a link under way, and calls a module evaluated whose
+ * top-level await still waits. */
+static kv8_module_status status_of(const kiln__object *module) {
+  kv8_module_status status = kv8_module_get_status(module->as_module);
   kv8_promise_state state = KV8_PROMISE_FULFILLED;
   kv8_value *promise = NULL;
+  if (status == KV8_MODULE_UNLINKED && module->answers && !module->failed) {
+    size_t count = kv8_module_get_request_count(module->as_module);
+    for (size_t i = 0; i < count; i++)
+      if (module->answers[i]) return KV8_MODULE_LINKING;
+  }
   if (status != KV8_MODULE_EVALUATED) return status;
-  if (kv8_module_copy_promise(module, &promise, /* err= */ NULL) == KV8_OK)
+  if (kv8_module_copy_promise(module->as_module, &promise, /* err= */ NULL) == KV8_OK)
     kv8_promise_get(promise, &state, /* ret_result= */ NULL, /* err= */ NULL);
   kv8_value_free(promise);
   return state == KV8_PROMISE_PENDING ? KV8_MODULE_EVALUATING : status;
@@ -294,7 +308,7 @@ void kiln__session_put_module(kiln__session *session, kiln__object *module, bool
   kiln_text text = {0};
   kv8_error error;
   kv8_module *it = module->as_module;
-  kv8_module_status status = status_of(it);
+  kv8_module_status status = status_of(module);
   put_string_member(&text, "{\"status\":", kv8_module_status_name(status));
   kiln__text_puts(&text, ",\"identifier\":");
   kiln__text_put_json_string(&text, kv8_module_get_identifier(it));
@@ -307,8 +321,7 @@ void kiln__session_put_module(kiln__session *session, kiln__object *module, bool
   kiln__text_puts(&text, "]");
   if (status == KV8_MODULE_ERRORED && kv8_module_get_error(it, &error, /* err= */ NULL) == KV8_OK)
     put_error(&text, &error);
-  /* Before, its bindings may not be initialised: reading them throws. */
-  if (with_namespace && status == KV8_MODULE_EVALUATED && !put_namespace(session, module, &text)) {
+  if (with_namespace && status >= KV8_MODULE_LINKED && !put_namespace(session, module, &text)) {
     free(text.data);
     return;
   }
@@ -317,6 +330,9 @@ void kiln__session_put_module(kiln__session *session, kiln__object *module, bool
 }
 
 void kiln__session_module_get(kiln__session *session) {
-  kiln__object *module = kiln__session_find(session, session->frame->object, KILN__MODULE);
-  if (module) kiln__session_put_module(session, module, /* with_namespace= */ true);
+  bool of_context = session->frame->name.length > 0; /* "context": what there is to know of one */
+  kiln__object *object = kiln__session_find(session, session->frame->object,
+                                            of_context ? KILN__CONTEXT : KILN__MODULE);
+  if (object && of_context) kiln__session_put_context(session, object);
+  if (object && !of_context) kiln__session_put_module(session, object, /* with_namespace= */ true);
 }

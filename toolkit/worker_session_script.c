@@ -44,7 +44,9 @@ void kiln__session_put_result(kiln__session *session, kv8_context *context, kv8_
 static bool compile(kiln__session *session, kv8_context *context, kv8_script **ret_script) {
   kiln_work *work = &session->work;
   kv8_source source = kiln__session_source(session);
+  kv8_hooks hooks = KV8_HOOKS_INIT;
   kv8_cache_outcome outcome = KV8_CACHE_NOT_OFFERED;
+  if (!kiln__session_hook(session, /* meta= */ NULL, &hooks, &source)) return false;
   uint64_t began = kiln__now_ns();
   source.context = context;
   bool compiled = kiln__work_ok(
@@ -186,12 +188,14 @@ static bool compile_function(kiln__session *session, kv8_context *context, const
   const kiln_frame *frame = session->frame;
   kv8_function_options options = KV8_FUNCTION_OPTIONS_INIT;
   kv8_source source = kiln__session_source(session);
+  kv8_hooks hooks = KV8_HOOKS_INIT;
   kv8_cache_outcome outcome = KV8_CACHE_NOT_OFFERED;
   for (size_t i = 0; i < frame->params_count; i++) params[i] = kiln__span(frame->params[i]);
   options.params = params;
   options.params_count = frame->params_count;
   options.context_extensions = (const kv8_value *const *)extensions->list;
   options.context_extensions_count = extensions->count;
+  if (!kiln__session_hook(session, /* meta= */ NULL, &hooks, &source)) return false;
   uint64_t began = kiln__now_ns();
   bool compiled = kiln__work_ok(
       work, kv8_function_compile(context, &source, &options, ret_function, &outcome, &work->error));

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "toolkit/engine.h"
@@ -24,6 +25,14 @@ static void on_fatal(void *user, kv8_fatal_kind kind, const char *location, cons
   (void)message;
   if (kind == KV8_FATAL_OOM) _exit(KILN_EXIT_MEMORY_LIMIT);
   kiln_sandbox_exit_fatal(KILN_EXIT_FATAL);
+}
+
+/* Workers may open no file. With this name glibc reads it once; without one it looks each time
+ * whether it has changed. ICU, which has its own way to find the zone, does not like it. */
+static void settle_time_zone(kv8_isolate *isolate) {
+  kv8_isolate_detect_time_zone(isolate);
+  setenv("TZ", ":/etc/localtime", /* overwrite= */ 0);
+  tzset();
 }
 
 static kv8_status start(kiln_engine *engine, const char *v8_flags, kv8_error *err) {
@@ -43,13 +52,15 @@ static kv8_status start(kiln_engine *engine, const char *v8_flags, kv8_error *er
   status = kv8_isolate_new(&isolate_options, &engine->isolate, err);
   if (status != KV8_OK) return status;
 
+  settle_time_zone(engine->isolate);
+
   kv8_context_options context_options = KV8_CONTEXT_OPTIONS_INIT;
   context_options.on_console = kiln__console_write;
   context_options.on_console_user = &engine->console;
   return kv8_context_new(engine->isolate, &context_options, &engine->context, err);
 }
 
-static bool say_hello(const kiln_engine *engine) {
+static bool say_hello(const kiln_engine *engine, uint64_t data_bytes, uint32_t layers) {
   const kv8_engine_info *info = &engine->info;
   kiln_wire_out out;
   kiln__wire_out_init(&out, KILN_WIRE_HELLO);
@@ -58,7 +69,8 @@ static bool say_hello(const kiln_engine *engine) {
   kiln__wire_put_text(&out, KILN_WIRE_HELLO_FLAGS, kiln__span_of(info->flags));
   kiln__wire_put_text(&out, KILN_WIRE_HELLO_BUILD_ID, kiln__span_of(info->build_id));
   kiln__wire_put_text(&out, KILN_WIRE_HELLO_ARCH, kiln__span_of(info->arch));
-  kiln__wire_put_number(&out, KILN_WIRE_HELLO_DATA, kiln_sandbox_data_bytes());
+  kiln__wire_put_number(&out, KILN_WIRE_HELLO_DATA, data_bytes);
+  kiln__wire_put_number(&out, KILN_WIRE_HELLO_LAYERS, layers);
   bool sent = kiln__wire_finish(&out) && kiln__wire_send(KILN_CHANNEL, &out, /* fd= */ -1, 0) == 0;
   kiln__wire_out_release(&out);
   return sent;
@@ -75,12 +87,30 @@ static pid_t fork_worker(int *tid_address) {
   return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
+static bool take_filters(kiln_wire_in *in) {
+  kiln_wire_field field;
+  int stepped;
+  while ((stepped = kiln__wire_next(in, &field)) == 1) {
+    kiln_span program;
+    kiln_filter_kind kind =
+        field.tag == KILN_WIRE_FILTER_WORKER ? KILN_FILTER_WORKER : KILN_FILTER_FORKING;
+    if (!kiln__wire_get_text(&field, KILN_MEMFD_MIN, &program) ||
+        !kiln_sandbox_take_filter(kind, program.data, program.length))
+      return false;
+  }
+  return stepped == 0;
+}
+
 int kiln_zygote_main(pid_t parent, const char *v8_flags) {
   static kiln_engine engine;
   static _Alignas(8) char buffer[KILN_WIRE_BUFFER];
   kv8_error err;
   if (!kiln_sandbox_prepare(parent)) return EXIT_FAILURE;
-  if (start(&engine, v8_flags, &err) != KV8_OK || !say_hello(&engine)) return EXIT_FAILURE;
+  if (start(&engine, v8_flags, &err) != KV8_OK) return EXIT_FAILURE;
+  uint64_t data_bytes = kiln_sandbox_data_bytes();
+  uint32_t layers = kiln_sandbox_confine();
+  if (!kiln_sandbox_die_with(parent) || !say_hello(&engine, data_bytes, layers))
+    return EXIT_FAILURE;
   int *tid_address = NULL;
   if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
   for (;;) {
@@ -88,6 +118,11 @@ int kiln_zygote_main(pid_t parent, const char *v8_flags) {
     int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
     if (got == 0) _exit(EXIT_SUCCESS);
     if (got < 0) _exit(EXIT_FAILURE);
+    if (in.type == KILN_WIRE_FILTER) {
+      if (!take_filters(&in)) _exit(EXIT_FAILURE);
+      kiln__wire_in_release(&in);
+      continue;
+    }
     int channel = in.type == KILN_WIRE_FORK ? kiln__wire_take_fd(&in) : -1;
     kiln__wire_in_release(&in);
     if (channel < 0) _exit(EXIT_FAILURE);

@@ -14,8 +14,9 @@
 
 /* ---- help ---------------------------------------------------------------------------- */
 
-static const char *const commands[] = {"precompile", "verify-manifest", "rebake",  "run",
-                                       "measure",    "cache",           "engines", "explain"};
+static const char *const commands[] = {"precompile", "verify-manifest", "rebake",
+                                       "run",        "measure",         "cache",
+                                       "engines",    "explain",         "doctor"};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void expect_golden(const outcome *result, const char *name) {

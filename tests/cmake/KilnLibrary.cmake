@@ -11,6 +11,7 @@ set(kiln_module_CRYPTO libcrypto)
 set(kiln_module_XXHASH libxxhash)
 set(kiln_module_ZSTD libzstd)
 set(kiln_module_JANSSON jansson)
+set(kiln_module_SECCOMP libseccomp)
 
 # Splits LINK into what pkg-config files call Requires.private and Libs.private.
 function(kiln_library_requirements items ret_requires ret_libs)

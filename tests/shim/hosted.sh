@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # tests/shim/hosted.sh build NODE TREE [CMAKE ARGS]   builds the hosted engine and the shim's tests for that Node
-# tests/shim/hosted.sh run NODE TREE POOL_TEST        runs them, and POOL_TEST on the engine; each test's summary is printed
+# tests/shim/hosted.sh run NODE TREE POOL_TEST [SANDBOX_TEST]   runs them, POOL_TEST on the engine, SANDBOX_TEST on one
+#   that misbehaves; each test's summary is printed
 #
 # NODE is the folder with bin/node and include/node. TREE stays from run to run: only what has changed is built again,
 # and all of it when the binary is another one (its build id stands in TREE/build-id).
@@ -46,4 +47,5 @@ fi
 failed=0
 printf '%s\0' "$tree"/*_test*.so | xargs -0 -n 1 -P 2 "$0" one "$node" "$tree" || failed=1
 "$1" "$node/bin/node" "$tree/kiln-engine.so" "$root/tests/shim/hosted_node.js" || failed=1
+[ $# -lt 2 ] || "$2" "$node/bin/node" "$tree/rogue/kiln-engine.so" || failed=1
 exit $failed

@@ -76,11 +76,13 @@ START_TEST(a_context_takes_its_options) {
   kiln_command create = {.op = KILN_CONTEXT_CREATE,
                          .globals_json = kiln_span_from("{\"a\":[1,2],\"b\":\"x\"}"),
                          .context_name = kiln_span_from("mine"),
+                         .context_origin = kiln_span_from("kiln:o"),
                          .deny_strings = true,
                          .deny_wasm = true};
   reply one;
   command_do(k, &create, &one);
   assert_good(&one);
+  ck_assert_str_eq(one.module, "{\"name\":\"mine\",\"origin\":\"kiln:o\"}");
   assert_runs(k, one.object, "a[1] + b", "\"2x\"");
   assert_throws(k, one.object, "eval('1')", "EvalError");
   assert_throws(k, one.object, "new WebAssembly.Module(new Uint8Array([0,97,115,109,1,0,0,0]))",
@@ -406,7 +408,20 @@ START_TEST(ids_are_checked) {
   ck_assert_int_eq(one.status, KILN_EINVAL);
   ck_assert_str_eq(one.error.code, "ERR_INVALID_ARG_TYPE");
   reply_release(&one);
-  do_on(KILN_OBJECT_DELETE, context, &one);
+  kiln_command delete = {.op = KILN_OBJECT_DELETE,
+                         .object = kiln_span_from(context),
+                         .name = kiln_span_from("script")};
+  command_do(k, &delete, &one);
+  ck_assert_int_eq(one.status, KILN_NOT_FOUND);
+  reply_release(&one);
+  kiln_command get = {
+      .op = KILN_MODULE_GET, .object = kiln_span_from(context), .name = kiln_span_from("context")};
+  command_do(k, &get, &one);
+  assert_good(&one);
+  ck_assert_str_eq(one.module, "{\"name\":\"VM Context 1\"}");
+  reply_release(&one);
+  delete.name = kiln_span_from("context");
+  command_do(k, &delete, &one);
   assert_good(&one);
   reply_release(&one);
   run.object = kiln_span_from(context);

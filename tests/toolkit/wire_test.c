@@ -193,7 +193,7 @@ START_TEST(wire_refuses_bad_heads) {
     int expected;
   } cases[] = {
       {"magic", good_head, -EPROTO},       {"version", good_head, -EPROTONOSUPPORT},
-      {"type 0", good_head, -EPROTO},      {"type 6", good_head, -EPROTO},
+      {"type 0", good_head, -EPROTO},      {"type past the last", good_head, -EPROTO},
       {"fds", good_head, -EPROTO},         {"length", good_head, -EPROTO},
       {"huge length", good_head, -EPROTO}, {"flags", good_head, -EPROTO},
       {"payload fd", good_head, -EPROTO},
@@ -201,7 +201,7 @@ START_TEST(wire_refuses_bad_heads) {
   cases[0].head.magic++;
   cases[1].head.protocol++;
   cases[2].head.type = 0;
-  cases[3].head.type = 6;
+  cases[3].head.type = KILN_WIRE_TYPE_LAST + 1;
   cases[4].head.fds = 1;
   cases[5].head.length = 8;
   cases[6].head.length = UINT64_MAX;
