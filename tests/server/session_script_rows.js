@@ -90,7 +90,7 @@ module.exports = ({ test }) => {
     const body = 'for (const p of [import("one"), import("data", { assert: { type: "json" } }), import("then"), import("data"), import("none")]) p.then((m) => log.push(m.v || m.default || m), (e) => log.push(e.code))';
     const wanted = ['ERR_VM_MODULE_LINK_FAILURE', 'ERR_VM_MODULE_LINK_FAILURE', 'thenable!', 1, { a: 1 }];
     const check = async () => {
-      const log = await context.run('const seen = log; log = []; seen');
+      const log = await context.run('var seen = log; log = []; seen');
       assert.deepStrictEqual(log.map((one) => JSON.stringify(one)).sort(), wanted.map((one) => JSON.stringify(one)).sort());
     };
     await context.run('var log = [];');
