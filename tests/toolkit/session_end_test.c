@@ -380,7 +380,7 @@ START_TEST(commands_of_one_keep_their_order) {
   for (int i = 0; i < COUNT; i++) {
     ck_assert_uint_eq(all[i].count, 1);
     assert_good(&all[i]);
-    ck_assert_int_eq(atoi(all[i].result), i + 1);
+    ck_assert_int_eq(strtol(all[i].result, NULL, 10), i + 1);
     reply_release(&all[i]);
   }
   assert_runs(k, context, "log.every((x, i) => x === i)", "true");

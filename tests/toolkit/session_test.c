@@ -206,7 +206,7 @@ START_TEST(memory_is_measured) {
                 one.memory);
   const char *second = strstr(one.memory, "{\"name\":\"VM Context 2\",\"jsMemoryEstimate\":");
   ck_assert_msg(second != NULL, "%s", one.memory);
-  ck_assert_int_gt(atol(strstr(second, "Estimate\":") + 10), 1000000);
+  ck_assert_int_gt(strtol(strstr(second, "Estimate\":") + 10, NULL, 10), 1000000);
   reply_release(&one);
 }
 END_TEST
