@@ -100,6 +100,7 @@ typedef struct kiln_job_result {
 #define KILN_CODE_MEMORY_LIMIT "ERR_MEMORY_LIMIT"
 #define KILN_CODE_CRASHED "ERR_ENGINE_CRASHED"
 #define KILN_CODE_PROTOCOL "ERR_ENGINE_PROTOCOL"
+#define KILN_CODE_REFUSED "ERR_SOURCE_REFUSED"
 #define KILN_CODE_FORBIDDEN "ERR_SANDBOX_VIOLATION"
 
 /* What a worker exits with where it can still say why. */

@@ -20,6 +20,7 @@
 #include "cache/kcc.h"
 #include "toolkit/flight.h"
 #include "toolkit/kiln.h"
+#include "toolkit/offenders.h"
 #include "toolkit/pool.h"
 
 /* What may wait for the writer: more is answered without being stored. */
@@ -64,6 +65,7 @@ void kiln__writer_stop(kiln__writer *writer);
   X(bypasses)                 \
   X(rejected)                 \
   X(busy)                     \
+  X(refused)                  \
   X(canary_runs)              \
   X(canary_failures)          \
   X(blobs_quarantined)        \
@@ -96,6 +98,7 @@ struct kiln {
   size_t engines_count; /* at least one: the first is the default */
   kcc_store *store;     /* NULL: none */
   kiln_flights *flights;
+  kiln_offenders *offenders; /* NULL: no source is ever refused */
   kiln__writer writer;
   kiln__sessions *sessions;
   pthread_mutex_t mutex; /* of the next two */
@@ -163,6 +166,12 @@ kcc_status kiln__parts_of(const kiln__engine *engine, const kiln_request *reques
 kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,
                          const kcc_digest *source, uint64_t source_length, kiln_mode mode,
                          kiln_bytes *workload, kcc_digest *ret_key, kiln_error *err);
+
+/* Remembers a source whose job crashed its engine. */
+void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result);
+/* Answers for a source that has crashed too often, without trying it again. False: it has not. */
+bool kiln__refuse_offender(kiln *k, const kiln__engine *engine, kiln_op op, kiln_bytes *source,
+                           kiln_done_fn done, void *user);
 
 /* A job with the request's common parts and this kiln's limits. */
 void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job);

@@ -69,7 +69,8 @@ typedef struct child {
   long nice;           /* workers: 10, zygotes: 0 */
   unsigned long ticks; /* of processor time */
 } child;
-/* This process's children, zygotes and workers: the first `max`; returns how many there are. */
+/* This process's children, zygotes and workers, but not the first processes of workers' pid
+ * namespaces: the first `max`; returns how many there are. */
 size_t list_children(child *ret_children, size_t max);
 /* The worker that has computed most: a session that was kept busy for a while. */
 pid_t busiest_worker(void);
