@@ -15,7 +15,7 @@ static kiln *k;
 static char context[KILN_OBJECT_ID_MAX];
 
 static void setup(void) {
-  kiln_options options = test_options(/* store= */ NULL);
+  kiln_options options = session_options(/* store= */ NULL);
   k = open_kiln(&options);
   make_context(k, NULL, context);
 }

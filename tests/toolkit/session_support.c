@@ -58,6 +58,13 @@ static void take(void *user, const kiln_response *response) {
   (void)pthread_mutex_unlock(&mutex);
 }
 
+kiln_options session_options(const char *store) {
+  kiln_options options = test_options(store);
+  options.kill_grace_ms = 5000;
+  options.console_max_bytes = 20000;
+  return options;
+}
+
 void command_submit(kiln *k, const kiln_command *command, reply *ret_reply) {
   kiln_error error;
   memset(ret_reply, 0, sizeof(*ret_reply));

@@ -34,6 +34,10 @@ typedef struct reply {
   bool console_truncated;
 } reply;
 
+/* As test_options(), but V8's termination has all the time it needs on a busy machine before the
+ * process is killed, and the console is small. */
+kiln_options session_options(const char *store);
+
 /* Submits, which must succeed; with command_wait() until it is answered. */
 void command_submit(kiln *k, const kiln_command *command, reply *ret_reply);
 void command_wait(reply *one);
