@@ -196,12 +196,22 @@ typedef struct kcc_entry_info {
   bool has_source; /* its source text is kept; kcc_store_list() and kcc_store_each_like() tell */
 } kcc_entry_info;
 
+/* A source text, compressed before it is put with its entry: as soon as it is known that it will
+ * be, perhaps while the blob is still being made. */
+typedef struct kcc_text kcc_text;
+/* KCC_MISS: nothing to do, as the store has the text or keeps none so long. KCC_EINVAL if it is not
+ * of the digest. From any thread. */
+KCC_API kcc_status kcc_store_pack(kcc_store *store, kcc_span text, const kcc_digest *digest,
+                                  kcc_text **ret_text, kcc_error *err);
+KCC_API void kcc_text_free(kcc_text *text); /* NULL does nothing */
+
 /* The texts are kept once per digest, compressed, so that a run can name a key instead of a source;
  * no data: not kept. KCC_EINVAL if one is not of the digest in `parts`. */
 typedef struct kcc_put {
   kcc_key_parts parts;
   kcc_span blob;
   kcc_span source_text;
+  const kcc_text *source_packed; /* of source_text; NULL: it is packed now, where needed */
   kcc_span workload_text;
 } kcc_put;
 

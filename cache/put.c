@@ -146,6 +146,48 @@ static kcc_status prepare_text(kcc_store *store, kcc_span text, const kcc_digest
   return KCC_OK;
 }
 
+struct kcc_text {
+  kcc__packed packed;
+  kcc_digest digest;
+};
+
+kcc_status kcc_store_pack(kcc_store *store, kcc_span text, const kcc_digest *digest,
+                          kcc_text **ret_text, kcc_error *err) {
+  kcc_status status = kcc__store_check(store, err);
+  if (status != KCC_OK) return status;
+  if (!digest || !ret_text || (text.length && !text.data))
+    return kcc__store_done(store, kcc__fail(err, KCC_EINVAL, 0, "no text, digest or result"));
+  kcc_text *made = kcc__alloc(sizeof(*made));
+  if (!made) return kcc__store_done(store, kcc__fail(err, KCC_ENOMEM, 0, "text: out of memory"));
+  memset(made, 0, sizeof(*made));
+  made->digest = *digest;
+  status = prepare_text(store, text, digest, &made->packed, err);
+  if (status == KCC_OK && made->packed.bytes) {
+    *ret_text = made;
+    return KCC_OK;
+  }
+  kcc_text_free(made);
+  return status == KCC_OK ? KCC_MISS : kcc__store_done(store, status);
+}
+
+void kcc_text_free(kcc_text *text) {
+  if (text) kcc__packed_release(&text->packed);
+  free(text);
+}
+
+/* Takes what was packed before, or packs. */
+static kcc_status prepare_source(kcc_store *store, const kcc_put *put, kcc__packed *packed,
+                                 kcc_error *err) {
+  const kcc_text *before = put->source_packed;
+  if (!before || !put->source_text.data)
+    return prepare_text(store, put->source_text, &put->parts.source, packed, err);
+  if (!kcc__same(&before->digest, &put->parts.source))
+    return kcc__fail(err, KCC_EINVAL, 0, "source text: another was packed");
+  *packed = before->packed;
+  packed->lent = true;
+  return KCC_OK;
+}
+
 /* Inside the transaction, where what exists stays. */
 static kcc_status keep_text(kcc_store *store, kcc_span text, const kcc_digest *digest,
                             kcc__packed *packed, kcc_error *err) {
@@ -205,8 +247,7 @@ static kcc_status put_entry(kcc_store *store, const kcc_put *put, kcc_digest *re
   kcc_status status = kcc_key_of(&put->parts, &entry.info.key, err);
   if (status == KCC_OK) status = check_put(store, put, err);
   if (status == KCC_OK) status = make_metadata(put, &entry, err);
-  if (status == KCC_OK)
-    status = prepare_text(store, put->source_text, &put->parts.source, &entry.source, err);
+  if (status == KCC_OK) status = prepare_source(store, put, &entry.source, err);
   if (status == KCC_OK)
     status = prepare_text(store, put->workload_text, &put->parts.workload, &entry.workload, err);
   if (status == KCC_OK) status = make_envelope(put, &entry, err);

@@ -50,7 +50,7 @@ kcc_status kcc__source_pack(kcc_span text, const kcc_digest *digest, kcc__packed
     return kcc__fail(err, KCC_ETOOBIG, 0, "source text is %zu bytes compressed, limit %d",
                      frame_length, KCC_ENTRY_MAX_BYTES);
   }
-  kcc__packed packed = {NULL, kcc_envelope_bytes(frame_length)};
+  kcc__packed packed = {NULL, kcc_envelope_bytes(frame_length), false};
   packed.bytes = kcc__alloc(packed.length);
   if (packed.bytes) {
     kcc_span payload = {frame, frame_length};
@@ -63,7 +63,7 @@ kcc_status kcc__source_pack(kcc_span text, const kcc_digest *digest, kcc__packed
 }
 
 void kcc__packed_release(kcc__packed *packed) {
-  free(packed->bytes);
+  if (!packed->lent) free(packed->bytes);
   packed->bytes = NULL;
 }
 

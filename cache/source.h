@@ -11,6 +11,7 @@
 typedef struct kcc__packed {
   uint8_t *bytes; /* owned; NULL: not packed */
   size_t length;
+  bool lent; /* not owned after all */
 } kcc__packed;
 
 /* Compresses `text` after making sure that it is of `digest`. */

@@ -168,8 +168,7 @@ enum MHD_Result srv_handle_cached_data(srv_request *request) {
                                              KILN_KEY_HEX));
 
   bool plain = headers->range == NULL && headers->if_none_match == NULL;
-  bool running = atomic_load_explicit(&request->server->state, memory_order_relaxed) == SRV_RUNNING;
-  if (plain && running && srv_hot_send(hot, &key, request, &result)) {
+  if (plain && !srv_is_last(request->server) && srv_hot_send(hot, &key, request, &result)) {
     srv_count(&request->server->hot_hits);
     return result;
   }

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "server/auth.h"
+#include "server/tls.h"
 #include "server/watch.h"
 
 #define LINGER_MAX 64
@@ -70,7 +72,10 @@ void srv_conn_answer_now(srv_conn *conn, unsigned status, const char *reason, co
   if (length < 0 || (size_t)length >= sizeof(text)) return;
   atomic_store(&conn->linger, true);
   /* A full send buffer means that the client does not read: it will not miss the answer. */
-  (void)!send(conn->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (conn->request.server->tls != NULL)
+    srv_tls_send_now(conn->request.mhd, text, (size_t)length);
+  else
+    (void)!send(conn->fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* ---- lingering: input that nobody wants any more
@@ -149,7 +154,8 @@ static void expire(srv_conn *conn, srv_phase phase) {
   int expected = (int)phase;
   if (!atomic_compare_exchange_strong(&conn->phase, &expected, SRV_EXPIRED)) return;
   srv_count(&conn->request.server->timeouts);
-  if (phase == SRV_HEADER || phase == SRV_BODY)
+  /* A TLS session is its thread's alone: there the connection just ends. */
+  if ((phase == SRV_HEADER || phase == SRV_BODY) && conn->request.server->tls == NULL)
     srv_conn_answer_now(conn, MHD_HTTP_REQUEST_TIMEOUT, "Request Timeout", "ERR_REQUEST_TIMEOUT",
                         phase == SRV_HEADER ? "the request's head took too long"
                                             : "the request's body took too long");
@@ -254,6 +260,8 @@ static void begin(srv_server *server, struct MHD_Connection *mhd, void **socket_
   if (conn == NULL) return;
   conn->fd = info->connect_fd;
   conn->fresh = true;
+  info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  conn->client = srv_auth_client(server->auth, info->client_addr);
   conn->request.conn = conn;
   conn->request.server = server;
   int64_t now_ms = srv_now_ms();

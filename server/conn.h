@@ -28,7 +28,8 @@ struct srv_conn {
   srv_conn *previous;
   srv_conn *next;
   int fd;
-  bool fresh;         /* no request yet: the head is due since the connection was made */
+  uint64_t client;    /* by its address, see auth.h */
+  atomic_bool fresh;  /* no request yet: the head is due since the connection was made */
   atomic_bool linger; /* closed with unread input: read it before the descriptor goes */
   atomic_int phase;
   _Atomic int64_t deadline_ms; /* 0: none */
@@ -48,7 +49,7 @@ void srv_conn_notify(void *cls, struct MHD_Connection *mhd, void **socket_contex
 bool srv_conn_step(srv_conn *conn, srv_phase phase, int64_t deadline_ms);
 
 /* Writes a whole answer past MHD and marks the connection to be given up: the only way to answer
- * while a body is still coming in. */
+ * while a body is still coming in. With TLS only MHD's thread may. */
 void srv_conn_answer_now(srv_conn *conn, unsigned status, const char *reason, const char *code,
                          const char *message);
 

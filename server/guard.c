@@ -82,6 +82,9 @@ static void take(head_check *head, const char *name, size_t length, const char *
     else if (strcasecmp(value, "chunked") != 0)
       head->fault = "Transfer-Encoding other than chunked";
     headers->chunked = true;
+  } else if (is(name, length, "authorization")) {
+    if (headers->authorization != NULL) head->fault = "more than one Authorization";
+    headers->authorization = value;
   } else if (is(name, length, "content-type")) {
     headers->content_type = value;
   } else if (is(name, length, "content-encoding")) {

@@ -7,17 +7,21 @@
  */
 #include "server/http.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/auth.h"
 #include "server/conn.h"
 #include "server/guard.h"
 #include "server/operate.h"
 #include "server/request.h"
 #include "server/route.h"
+#include "server/tls.h"
 
 /* A refused body up to this size is read and dropped, to keep the connection. */
 #define DROPPED_BODY_MAX 65536
@@ -70,8 +74,7 @@ enum MHD_Result srv_send_kept(srv_request *request, unsigned status, struct MHD_
 
 enum MHD_Result srv_send(srv_request *request, srv_reply reply) {
   enum MHD_Result result = MHD_NO;
-  if (atomic_load_explicit(&request->server->state, memory_order_relaxed) != SRV_RUNNING)
-    srv_reply_header(&reply, MHD_HTTP_HEADER_CONNECTION, "close");
+  if (srv_is_last(request->server)) srv_reply_header(&reply, MHD_HTTP_HEADER_CONNECTION, "close");
   if (reply.response != NULL)
     result = srv_send_kept(request, reply.status, reply.response, reply.length);
   else
@@ -171,7 +174,9 @@ static bool check_request(srv_request *request, srv_reply *ret_refusal) {
     return false;
   }
   request->route = srv_route_find(request->url, request->method, ret_refusal);
-  if (request->route == NULL || !check_body(request, ret_refusal)) return false;
+  if (request->route == NULL || !srv_auth_check(request, ret_refusal) ||
+      !check_body(request, ret_refusal))
+    return false;
   if (headers->expect != NULL && strcasecmp(headers->expect, "100-continue") != 0) {
     *ret_refusal = srv_reply_error(MHD_HTTP_EXPECTATION_FAILED, "ERR_EXPECTATION_FAILED",
                                    "expect '%.80s': not supported", headers->expect);
@@ -199,6 +204,7 @@ static enum MHD_Result begin(srv_conn *conn, struct MHD_Connection *mhd, const c
   request->url = url;
   request->method = method;
   request->headers = (srv_headers){0};
+  request->principal = NULL;
   request->route = NULL;
   request->status = 0;
   request->received = 0;
@@ -321,9 +327,7 @@ static void complete(void *cls, struct MHD_Connection *mhd, void **context,
 
 /* ---- the daemon */
 
-/* While we stop, newcomers are closed as they come. MHD_quiesce_daemon() would have the kernel
- * refuse them, but 0.9.75 takes the listening socket off its threads' epoll sets without a lock,
- * and ends the process if a thread that has just woken was quicker. */
+/* After srv_http_quiesce() nobody should come; who does is closed. */
 static enum MHD_Result admit(void *cls, const struct sockaddr *address, socklen_t length) {
   const srv_server *server = cls;
   (void)address;
@@ -343,27 +347,47 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
   const srv_options *options = server->options;
   unsigned threads = (unsigned)options->threads;
   MHD_set_panic_func(panic, NULL);
+  struct MHD_OptionItem tls[SRV_TLS_ITEMS] = {{MHD_OPTION_END, 0, NULL}};
+  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+  if (server->tls != NULL) {
+    flags |= MHD_USE_TLS;
+    srv_tls_fill_options(server->tls, tls);
+  }
   const struct MHD_OptionItem items[] = {
       {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
       {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)options->connections, NULL},
       {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
       {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
+      tls[0],
+      tls[1],
       /* A pool of one is not a pool to MHD. */
       {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
       {MHD_OPTION_END, 0, NULL},
   };
-  server->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0,
-                                    admit, server, handle, server, MHD_OPTION_NOTIFY_COMPLETED,
-                                    complete, server, MHD_OPTION_NOTIFY_CONNECTION, srv_conn_notify,
-                                    server, MHD_OPTION_URI_LOG_CALLBACK, see_target, server,
-                                    MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+  server->listen_fd = listen_fd;
+  server->daemon = MHD_start_daemon(
+      flags, 0, admit, server, handle, server, MHD_OPTION_NOTIFY_COMPLETED, complete, server,
+      MHD_OPTION_NOTIFY_CONNECTION, srv_conn_notify, server, MHD_OPTION_URI_LOG_CALLBACK,
+      see_target, server, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
   if (server->daemon != NULL) return true;
   snprintf(message, message_size, "HTTP threads: could not be started");
   return false;
 }
 
+/* The listening socket may be somebody else's as well: systemd's, or that of the kilnd that takes
+ * over. MHD would shut it down for all, and MHD_quiesce_daemon() of 0.9.75 takes it off its
+ * threads' epoll sets without a lock and ends the process if a thread that has just woken was
+ * quicker. So under its number another socket is put, which nobody knows: there is nothing to
+ * accept, and whoever waits in the real one's queue is its other owner's, or is refused by the
+ * kernel. */
 void srv_http_quiesce(srv_server *server) {
+  struct sockaddr_in nowhere = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   atomic_store(&server->quiesced, true);
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return;
+  if (bind(fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) == 0 && listen(fd, 1) == 0)
+    dup3(fd, server->listen_fd, O_CLOEXEC);
+  close(fd);
 }
 
 void srv_http_stop(srv_server *server) {

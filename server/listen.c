@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,43 +55,104 @@ static bool is_loopback(const struct sockaddr *name) {
   return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
 }
 
-static unsigned bound_port(int fd) {
-  struct sockaddr_storage name;
-  socklen_t size = sizeof(name);
-  if (getsockname(fd, (struct sockaddr *)&name, &size) != 0) return 0;
-  in_port_t port = 0;
-  if (name.ss_family == AF_INET)
-    memcpy(&port, (char *)&name + offsetof(struct sockaddr_in, sin_port), sizeof(port));
-  else
-    memcpy(&port, (char *)&name + offsetof(struct sockaddr_in6, sin6_port), sizeof(port));
-  return ntohs(port);
+/* Whether strangers could come without a token; then there is a message. */
+static bool is_open(const srv_options *options, bool loopback, char *message, size_t message_size) {
+  if (loopback || options->tokens != NULL || options->allow_anonymous) return false;
+  snprintf(message, message_size,
+           "--listen '%.80s': is no loopback address, and whoever reaches it may run code: name "
+           "--tokens FILE, or say --allow-anonymous",
+           options->listen);
+  return true;
 }
 
-int srv_listen(const char *listen_text, bool *ret_loopback, unsigned *ret_port, char *message,
-               size_t message_size) {
+static bool describe(int fd, srv_listening *ret_listening) {
+  struct sockaddr_storage name = {0};
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
+  socklen_t size = sizeof(name);
+  char text[INET6_ADDRSTRLEN] = "";
+  srv_listening found = {.fd = fd};
+  if (getsockname(fd, (struct sockaddr *)&name, &size) != 0) return false;
+  if (name.ss_family == AF_INET) {
+    memcpy(&in, &name, sizeof(in));
+    inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
+    snprintf(found.host, sizeof(found.host), "%s", text);
+    found.port = ntohs(in.sin_port);
+  } else if (name.ss_family == AF_INET6) {
+    memcpy(&in6, &name, sizeof(in6));
+    inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
+    snprintf(found.host, sizeof(found.host), "[%s]", text);
+    found.port = ntohs(in6.sin6_port);
+  } else {
+    errno = EAFNOSUPPORT;
+    return false;
+  }
+  found.loopback = is_loopback((struct sockaddr *)&name);
+  *ret_listening = found;
+  return true;
+}
+
+static srv_listen_result adopt(const srv_options *options, int fd, srv_listening *ret_listening,
+                               char *message, size_t message_size) {
+  int listens = 0;
+  int flags = fcntl(fd, F_GETFL);
+  socklen_t size = sizeof(listens);
+  if (flags < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) {
+    snprintf(message, message_size, "the inherited descriptor %d: is no listening socket", fd);
+    return SRV_LISTEN_FAILED;
+  }
+  if (!describe(fd, ret_listening) || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+      fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    snprintf(message, message_size, "the inherited socket: %s", strerror(errno));
+    return SRV_LISTEN_FAILED;
+  }
+  return is_open(options, ret_listening->loopback, message, message_size) ? SRV_LISTEN_OPEN
+                                                                          : SRV_LISTENING;
+}
+
+static bool bind_to(int fd, const struct addrinfo *to) {
+  int yes = 1;
+  return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
+         (to->ai_family != AF_INET6 ||
+          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes)) == 0) &&
+         bind(fd, to->ai_addr, to->ai_addrlen) == 0;
+}
+
+/* NULL: the option is no address; there is a message. */
+static struct addrinfo *resolve(const srv_options *options, char *message, size_t message_size) {
   address parts;
   struct addrinfo *found = NULL;
   const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
                                  .ai_socktype = SOCK_STREAM};
-  if (!split(listen_text, &parts) || getaddrinfo(parts.host, parts.port, &hints, &found) != 0) {
-    snprintf(message, message_size,
-             "--listen '%.80s': must be HOST:PORT, HOST an IP address or localhost", listen_text);
-    return -1;
-  }
-  int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  int yes = 1;
-  bool good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0;
-  if (good && found->ai_family == AF_INET6)
-    good = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes)) == 0;
-  good = good && bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
-  if (good) {
-    *ret_loopback = is_loopback(found->ai_addr);
-    *ret_port = bound_port(fd);
-  } else {
-    snprintf(message, message_size, "--listen '%.80s': %s", listen_text, strerror(errno));
-    if (fd >= 0) close(fd);
-    fd = -1;
-  }
+  if (split(options->listen, &parts) && getaddrinfo(parts.host, parts.port, &hints, &found) == 0)
+    return found;
+  snprintf(message, message_size,
+           "--listen '%.80s': must be HOST:PORT, HOST an IP address or localhost", options->listen);
+  return NULL;
+}
+
+bool srv_listen_check(const srv_options *options, char *message, size_t message_size) {
+  struct addrinfo *found = resolve(options, message, message_size);
+  if (found == NULL) return false;
+  bool open = is_open(options, is_loopback(found->ai_addr), message, message_size);
   freeaddrinfo(found);
-  return fd;
+  return !open;
+}
+
+srv_listen_result srv_listen(const srv_options *options, int inherited,
+                             srv_listening *ret_listening, char *message, size_t message_size) {
+  if (inherited >= 0) return adopt(options, inherited, ret_listening, message, message_size);
+  struct addrinfo *found = resolve(options, message, message_size);
+  if (found == NULL) return SRV_LISTEN_FAILED;
+  srv_listen_result result = SRV_LISTEN_FAILED;
+  int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (is_open(options, is_loopback(found->ai_addr), message, message_size))
+    result = SRV_LISTEN_OPEN;
+  else if (bind_to(fd, found) && describe(fd, ret_listening) && listen(fd, BACKLOG) == 0)
+    result = SRV_LISTENING;
+  else
+    snprintf(message, message_size, "--listen '%.80s': %s", options->listen, strerror(errno));
+  if (result != SRV_LISTENING && fd >= 0) close(fd);
+  freeaddrinfo(found);
+  return result;
 }

@@ -199,6 +199,7 @@ enum MHD_Result srv_handle_op(srv_request *request) {
   if (!started) {
     refusal = parsed.refusal;
   } else {
+    parsed.kiln.client = request->client;
     srv_answer answer = {
         .make = reply_operation, .kind = parsed.kiln.kind, .mode = parsed.kiln.mode};
     started = srv_start(request, start_operation, &parsed.kiln, &answer, &refusal);

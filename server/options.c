@@ -1,42 +1,46 @@
 /* SPDX-License-Identifier: MIT
  *
- * options.c: see options.h. One table is the parser, the limits and the help text.
+ * options.c: see options.h. One table is the parser, the limits, the help text, and the
+ * configuration file.
  */
 #include "server/options.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum option_kind { FLAG, TEXT, LIST, NUMBER, SIZE } option_kind;
+#include "server/config.h"
+#include "server/option_rows.h"
 
 #define KIB 1024ull
 #define MIB (1024ull * KIB)
 #define GIB (1024ull * MIB)
 
-static const struct option_row {
-  const char *name;
-  const char *argument;
-  option_kind kind;
-  size_t offset;
-  uint64_t preset;
-  uint64_t min;
-  uint64_t max;
-  const char *help;
-} rows[] = {
+#define BEGIN_SECTION(name) \
+  { name, NULL, SECTION, 0, 0, 0, 0, NULL }
+
+const srv_option_row srv_option_rows[] = {
+    BEGIN_SECTION("server"),
     {"listen", "HOST:PORT", TEXT, offsetof(srv_options, listen), 0, 0, 0,
      "where to listen (127.0.0.1:8888); port 0 takes a free one"},
     {"port-file", "FILE", TEXT, offsetof(srv_options, port_file), 0, 0, 0,
      "write the port here once requests are taken"},
+    {"pid-file", "FILE", TEXT, offsetof(srv_options, pid_file), 0, 0, 0,
+     "write the process id here once requests are taken"},
     {"allow-host", "NAME", LIST, offsetof(srv_options, allow_hosts), 0, 0, 0,
      "answer to this Host too; may be repeated"},
+    {"drain-ms", "MS", NUMBER, offsetof(srv_options, drain_ms), 10000, 0, 3600000,
+     "SIGTERM: how long what is in flight may take (10000)"},
+    {"restart-timeout-ms", "MS", NUMBER, offsetof(srv_options, restart_timeout_ms), 30000, 100,
+     3600000, "SIGUSR2: when the new kilnd must be ready, or this one goes on (30000)"},
+    BEGIN_SECTION("store"),
     {"store", "DIR", TEXT, offsetof(srv_options, store), 0, 0, 0,
      "the store ($KILN_STORE, $XDG_CACHE_HOME/kiln, ~/.cache/kiln)"},
     {"no-store", NULL, FLAG, offsetof(srv_options, no_store), 0, 0, 0,
      "keep nothing: every request is a miss"},
     {"no-keep-sources", NULL, FLAG, offsetof(srv_options, no_sources), 0, 0, 0,
      "do not store source texts: no run by key, no rebake"},
+    BEGIN_SECTION("engines"),
     {"engine", "ENGINE", LIST, offsetof(srv_options, engines), 0, 0, 0,
      "an engine to keep ready, as `kiln engines` names it; may be repeated"},
     {"engines-dir", "DIR", TEXT, offsetof(srv_options, engines_dir), 0, 0, 0,
@@ -47,6 +51,7 @@ static const struct option_row {
      "start although a required part of the sandbox is missing here"},
     {"jitless", NULL, FLAG, offsetof(srv_options, jitless), 0, 0, 0,
      "no machine code is made: safer, slower; blobs are not Node's"},
+    BEGIN_SECTION("limits"),
     {"workers", "N", NUMBER, offsetof(srv_options, workers), 0, 0, 1024,
      "jobs at once (0: one per core)"},
     {"queue", "N", NUMBER, offsetof(srv_options, queue), 256, 1, 1000000,
@@ -67,6 +72,23 @@ static const struct option_row {
      "sessions open at once (64); then the longest idle one ends"},
     {"session-idle-ms", "MS", NUMBER, offsetof(srv_options, session_idle_ms), 300000, 10, 86400000,
      "an idle session ends after this (300000)"},
+    {"rate", "N", NUMBER, offsetof(srv_options, rate), 0, 0, 1000000,
+     "requests a second of one client (0: any number); more is 429"},
+    {"rate-burst", "N", NUMBER, offsetof(srv_options, rate_burst), 0, 0, 1000000,
+     "... and how many at once (0: as many as --rate)"},
+    {"client-share", "PERCENT", NUMBER, offsetof(srv_options, client_share), 100, 1, 100,
+     "of jobs that run or wait, how many one client may have (100)"},
+    BEGIN_SECTION("access"),
+    {"tokens", "FILE", TEXT, offsetof(srv_options, tokens), 0, 0, 0,
+     "bearer tokens: lines of ROLE[,ROLE...] sha256:HEX [NAME]; SIGHUP reads it again"},
+    {"allow-anonymous", NULL, FLAG, offsetof(srv_options, allow_anonymous), 0, 0, 0,
+     "listen on other than loopback addresses without --tokens"},
+    {"tls-cert", "FILE", TEXT, offsetof(srv_options, tls_cert), 0, 0, 0,
+     "speak TLS with this certificate and its chain, in PEM; SIGHUP reads it again"},
+    {"tls-key", "FILE", TEXT, offsetof(srv_options, tls_key), 0, 0, 0, "... and its private key"},
+    {"tls-priority", "TEXT", TEXT, offsetof(srv_options, tls_priority), 0, 0, 0,
+     "GnuTLS's priority string (SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2)"},
+    BEGIN_SECTION("http"),
     {"threads", "N", NUMBER, offsetof(srv_options, threads), 2, 1, 256, "HTTP threads (2)"},
     {"connections", "N", NUMBER, offsetof(srv_options, connections), 1024, 4, 1000000,
      "connections at once (1024); idle ones make room"},
@@ -80,17 +102,24 @@ static const struct option_row {
      "blobs kept in memory for GET (64M; 0: none)"},
     {"hot-ms", "MS", NUMBER, offsetof(srv_options, hot_ms), 1000, 0, 3600000,
      "... and for how long before the store is read again (1000)"},
-    {"drain-ms", "MS", NUMBER, offsetof(srv_options, drain_ms), 10000, 0, 3600000,
-     "SIGTERM: how long what is in flight may take (10000)"},
+    BEGIN_SECTION("log"),
     {"access-log", NULL, FLAG, offsetof(srv_options, access_log), 0, 0, 0,
      "a line on stderr for each request"},
+    BEGIN_SECTION(""),
+    {"config", "FILE", TEXT, offsetof(srv_options, config), 0, 0, 0,
+     "read options from this INI file; the command line wins"},
+    {"check-config", NULL, FLAG, offsetof(srv_options, check_config), 0, 0, 0,
+     "check options and what they name, say ok or what is wrong, and end"},
+    {"print-config", NULL, FLAG, offsetof(srv_options, print_config), 0, 0, 0,
+     "write all options as a configuration file and end"},
     {"help", NULL, FLAG, offsetof(srv_options, help), 0, 0, 0, "show this and end"},
     {"version", NULL, FLAG, offsetof(srv_options, version), 0, 0, 0, "show the version and end"},
 };
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
+const size_t srv_option_rows_count = sizeof(srv_option_rows) / sizeof(srv_option_rows[0]);
+#define ROWS (sizeof(srv_option_rows) / sizeof(srv_option_rows[0]))
 
 /* A decimal number; a SIZE may end in K, M or G. */
-static bool parse_number(const char *text, option_kind kind, uint64_t *ret_number) {
+static bool parse_number(const char *text, srv_option_kind kind, uint64_t *ret_number) {
   char *end = NULL;
   if (text[0] < '0' || text[0] > '9') return false;
   errno = 0;
@@ -108,27 +137,61 @@ static bool parse_number(const char *text, option_kind kind, uint64_t *ret_numbe
   return true;
 }
 
-static const struct option_row *find_row(const char *name, size_t length) {
-  for (size_t i = 0; i < ROWS; i++)
-    if (strlen(rows[i].name) == length && memcmp(rows[i].name, name, length) == 0) return &rows[i];
+const srv_option_row *srv_option_find(const char *name, size_t length, const char **ret_section) {
+  const char *section = "";
+  for (size_t i = 0; i < ROWS; i++) {
+    const srv_option_row *row = &srv_option_rows[i];
+    if (row->kind == SECTION) {
+      section = row->name;
+    } else if (strlen(row->name) == length && memcmp(row->name, name, length) == 0) {
+      *ret_section = section;
+      return row;
+    }
+  }
   return NULL;
 }
 
-static bool take(srv_options *options, const struct option_row *row, const char *value,
-                 char *message, size_t message_size) {
-  char *field = (char *)options + row->offset;
+static bool take_flag(char *field, const srv_option_row *row, const char *dashes, const char *value,
+                      char *message, size_t message_size) {
+  bool yes = strcmp(value, "yes") == 0;
+  if (!yes && strcmp(value, "no") != 0) {
+    snprintf(message, message_size, "%s%s '%.80s': must be yes or no", dashes, row->name, value);
+    return false;
+  }
+  memcpy(field, &yes, sizeof(yes));
+  return true;
+}
+
+static bool take_number(char *field, const srv_option_row *row, const char *dashes,
+                        const char *value, char *message, size_t message_size) {
   uint64_t number = 0;
+  if (!parse_number(value, row->kind, &number)) {
+    snprintf(message, message_size, "%s%s '%.80s': not a %s", dashes, row->name, value,
+             row->kind == SIZE ? "size (a number, or one with K, M or G)" : "number");
+    return false;
+  }
+  if (number < row->min || number > row->max) {
+    snprintf(message, message_size, "%s%s %.80s: must be from %llu to %llu", dashes, row->name,
+             value, (unsigned long long)row->min, (unsigned long long)row->max);
+    return false;
+  }
+  memcpy(field, &number, sizeof(number));
+  return true;
+}
+
+bool srv_option_take(srv_options *options, const srv_option_row *row, const char *dashes,
+                     const char *value, char *message, size_t message_size) {
+  char *field = (char *)options + row->offset;
   switch (row->kind) {
     case FLAG:
-      memcpy(field, &(bool){true}, sizeof(bool));
-      return true;
+      return take_flag(field, row, dashes, value, message, message_size);
     case TEXT:
       memcpy(field, &value, sizeof(value));
       return true;
     case LIST: {
       srv_list *list = (srv_list *)(void *)field;
       if (list->count == SRV_LIST_MAX) {
-        snprintf(message, message_size, "--%s: more than %d", row->name, SRV_LIST_MAX);
+        snprintf(message, message_size, "%s%s: more than %d", dashes, row->name, SRV_LIST_MAX);
         return false;
       }
       list->items[list->count++] = value;
@@ -136,81 +199,157 @@ static bool take(srv_options *options, const struct option_row *row, const char 
     }
     case NUMBER:
     case SIZE:
-      if (!parse_number(value, row->kind, &number)) {
-        snprintf(message, message_size, "--%s '%.80s': not a %s", row->name, value,
-                 row->kind == SIZE ? "size (a number, or one with K, M or G)" : "number");
-        return false;
-      }
-      if (number < row->min || number > row->max) {
-        snprintf(message, message_size, "--%s %.80s: must be from %llu to %llu", row->name, value,
-                 (unsigned long long)row->min, (unsigned long long)row->max);
-        return false;
-      }
-      memcpy(field, &number, sizeof(number));
-      return true;
+      return take_number(field, row, dashes, value, message, message_size);
+    case SECTION:
+      break;
   }
   return false;
 }
 
+/* ---- the command line */
+
+typedef struct argument {
+  const srv_option_row *row;
+  const char *value; /* NULL: a FLAG without one */
+} argument;
+
+/* Cuts argv[*index] up, and takes the next one where the value stands there. */
+static bool read_argument(int argc, char **argv, int *index, argument *ret_argument,
+                          srv_faults *faults) {
+  const char *text = argv[*index];
+  const char *section = NULL;
+  if (strncmp(text, "--", 2) != 0) {
+    srv_faults_add(faults, "'%.80s': not an option", text);
+    return false;
+  }
+  const char *name = text + 2;
+  const char *equals = strchr(name, '=');
+  size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
+  argument found = {.row = srv_option_find(name, length, &section),
+                    .value = equals != NULL ? equals + 1 : NULL};
+  if (found.row == NULL) {
+    srv_faults_add(faults, "--%.*s: no such option", (int)(length < 80 ? length : 80), name);
+    return false;
+  }
+  if (found.row->kind == FLAG && section[0] == '\0' && found.value != NULL) {
+    srv_faults_add(faults, "--%s: takes no value", found.row->name);
+    return false;
+  }
+  if (found.row->kind != FLAG && found.value == NULL) {
+    if (*index + 1 == argc) {
+      srv_faults_add(faults, "--%s: needs %s", found.row->name, found.row->argument);
+      return false;
+    }
+    found.value = argv[++*index];
+  }
+  *ret_argument = found;
+  return true;
+}
+
+/* The file is read before the rest of the command line is taken, which may say otherwise. */
+static void take_config(int argc, char **argv, srv_options *options, srv_faults *faults) {
+  argument found;
+  srv_faults ignored = {0};
+  for (int i = 1; i < argc; i++)
+    if (read_argument(argc, argv, &i, &found, &ignored) && strcmp(found.row->name, "config") == 0)
+      options->config = found.value;
+  if (options->config != NULL) srv_config_load(options->config, options, faults);
+}
+
+static void take_arguments(int argc, char **argv, srv_options *options, bool given[ROWS],
+                           srv_faults *faults) {
+  char message[256];
+  argument found;
+  for (int i = 1; i < argc; i++) {
+    if (!read_argument(argc, argv, &i, &found, faults)) continue;
+    bool *before = &given[found.row - srv_option_rows];
+    /* The first of a list on the command line takes the place of the file's. */
+    if (found.row->kind == LIST && !*before)
+      memset((char *)options + found.row->offset, 0, sizeof(srv_list));
+    *before = true;
+    if (!srv_option_take(options, found.row, SRV_DASHES, found.value != NULL ? found.value : "yes",
+                         message, sizeof(message)))
+      srv_faults_add(faults, "%s", message);
+  }
+}
+
+static bool is_given(const bool given[ROWS], const char *name) {
+  const char *section;
+  return given[srv_option_find(name, strlen(name), &section) - srv_option_rows];
+}
+
+/* What no single option can be blamed for. */
+static void check_together(srv_options *options, const bool given[ROWS], srv_faults *faults) {
+  if (options->timeout_default_ms > options->timeout_max_ms)
+    srv_faults_add(faults, "--timeout-default %llu: more than --timeout-max, %llu",
+                   (unsigned long long)options->timeout_default_ms,
+                   (unsigned long long)options->timeout_max_ms);
+  if ((options->tls_cert == NULL) != (options->tls_key == NULL))
+    srv_faults_add(faults, "--tls-cert and --tls-key: one needs the other");
+  if (options->tls_priority != NULL && options->tls_cert == NULL)
+    srv_faults_add(faults, "--tls-priority: needs --tls-cert and --tls-key");
+  if (options->rate_burst > 0 && options->rate == 0)
+    srv_faults_add(faults, "--rate-burst: needs --rate");
+  if (options->no_store && options->store != NULL) {
+    bool store = is_given(given, "store");
+    bool no_store = is_given(given, "no-store");
+    if (store == no_store)
+      srv_faults_add(faults, "--store and --no-store: name one");
+    else if (store)
+      options->no_store = false;
+    else
+      options->store = NULL;
+  }
+}
+
+bool srv_options_parse_all(int argc, char **argv, srv_options *ret_options, srv_faults *faults) {
+  srv_options options = {.listen = "127.0.0.1:8888"};
+  bool given[ROWS] = {false};
+  for (size_t i = 0; i < ROWS; i++)
+    if (srv_option_rows[i].kind == NUMBER || srv_option_rows[i].kind == SIZE)
+      memcpy((char *)&options + srv_option_rows[i].offset, &srv_option_rows[i].preset,
+             sizeof(uint64_t));
+  take_config(argc, argv, &options, faults);
+  take_arguments(argc, argv, &options, given, faults);
+  check_together(&options, given, faults);
+  *ret_options = options;
+  return faults->count == 0;
+}
+
 bool srv_options_parse(int argc, char **argv, srv_options *ret_options, char *message,
                        size_t message_size) {
-  srv_options options = {.listen = "127.0.0.1:8888"};
-  for (size_t i = 0; i < ROWS; i++)
-    if (rows[i].kind == NUMBER || rows[i].kind == SIZE)
-      memcpy((char *)&options + rows[i].offset, &rows[i].preset, sizeof(uint64_t));
+  srv_faults faults = {0};
+  srv_options options;
+  if (srv_options_parse_all(argc, argv, &options, &faults)) {
+    *ret_options = options;
+    return true;
+  }
+  srv_options_release(&options);
+  snprintf(message, message_size, "%s", faults.texts[0]);
+  return false;
+}
 
-  for (int i = 1; i < argc; i++) {
-    const char *argument = argv[i];
-    if (strncmp(argument, "--", 2) != 0) {
-      snprintf(message, message_size, "'%.80s': not an option", argument);
-      return false;
-    }
-    const char *name = argument + 2;
-    const char *equals = strchr(name, '=');
-    size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
-    const struct option_row *row = find_row(name, length);
-    if (row == NULL) {
-      snprintf(message, message_size, "--%.*s: no such option", (int)(length < 80 ? length : 80),
-               name);
-      return false;
-    }
-    const char *value = equals != NULL ? equals + 1 : NULL;
-    if (row->kind == FLAG && value != NULL) {
-      snprintf(message, message_size, "--%s: takes no value", row->name);
-      return false;
-    }
-    if (row->kind != FLAG && value == NULL) {
-      if (i + 1 == argc) {
-        snprintf(message, message_size, "--%s: needs %s", row->name, row->argument);
-        return false;
-      }
-      value = argv[++i];
-    }
-    if (!take(&options, row, value, message, message_size)) return false;
-  }
-  if (options.timeout_default_ms > options.timeout_max_ms) {
-    snprintf(message, message_size, "--timeout-default %llu: more than --timeout-max, %llu",
-             (unsigned long long)options.timeout_default_ms,
-             (unsigned long long)options.timeout_max_ms);
-    return false;
-  }
-  if (options.no_store && options.store != NULL) {
-    snprintf(message, message_size, "--store and --no-store: name one");
-    return false;
-  }
-  *ret_options = options;
-  return true;
+void srv_options_release(srv_options *options) {
+  free(options->config_values);
+  options->config_values = NULL;
 }
 
 void srv_options_print_help(FILE *out) {
   fputs(
       "usage: kilnd [options]\n"
-      "Compiles, bakes, runs and measures JavaScript over HTTP.\n\n",
+      "Compiles, bakes, runs and measures JavaScript over HTTP.\n"
+      "In a configuration file options have the same names, without dashes.\n\n",
       out);
   for (size_t i = 0; i < ROWS; i++) {
-    int width = fprintf(out, "  --%s%s%s", rows[i].name, rows[i].argument != NULL ? " " : "",
-                        rows[i].argument != NULL ? rows[i].argument : "");
-    fprintf(out, "%*s%s\n", width < 28 ? 28 - width : 1, "", rows[i].help);
+    const srv_option_row *row = &srv_option_rows[i];
+    if (row->kind == SECTION) {
+      fprintf(out, row->name[0] != '\0' ? "%s[%s]\n" : "%scommand line only%s\n", i > 0 ? "\n" : "",
+              row->name);
+      continue;
+    }
+    int width = fprintf(out, "  --%s%s%s", row->name, row->argument != NULL ? " " : "",
+                        row->argument != NULL ? row->argument : "");
+    fprintf(out, "%*s%s\n", width < 28 ? 28 - width : 1, "", row->help);
   }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * options.h: kilnd's command line, as one struct. Reads arguments and, for the store's place, the
- * environment; opens nothing.
+ * options.h: kilnd's options, as one struct. Reads arguments, the configuration file that they name
+ * and, for the store's place, the environment.
  */
 #ifndef KILN_SERVER_OPTIONS_H
 #define KILN_SERVER_OPTIONS_H
@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#include "server/faults.h"
 
 /* How often an option may be repeated. */
 #define SRV_LIST_MAX 32
@@ -21,6 +23,7 @@ typedef struct srv_list {
 typedef struct srv_options {
   const char *listen; /* HOST:PORT */
   const char *port_file;
+  const char *pid_file;
   const char *store; /* NULL: the default place */
   srv_list engines;
   const char *engines_dir; /* NULL: the default place */
@@ -32,6 +35,17 @@ typedef struct srv_options {
   bool jitless;
   uint64_t crashes_max;
   bool access_log;
+  const char *tokens;
+  bool allow_anonymous;
+  const char *tls_cert;
+  const char *tls_key;
+  const char *tls_priority;
+  uint64_t rate;
+  uint64_t rate_burst;
+  uint64_t client_share; /* percent */
+  const char *config;
+  bool check_config;
+  bool print_config;
   bool help;
   bool version;
   uint64_t workers;
@@ -46,17 +60,25 @@ typedef struct srv_options {
   uint64_t threads;
   uint64_t connections;
   uint64_t drain_ms;
+  uint64_t restart_timeout_ms;
   uint64_t header_timeout_ms;
   uint64_t body_timeout_ms;
   uint64_t idle_timeout_ms;
   uint64_t hot_max_bytes;
   uint64_t hot_ms;
+  char *config_values; /* what the configuration file said; owned */
 } srv_options;
 
-/* Fills *ret_options with the defaults and what the command line says. On a wrong command line
- * returns false and writes one line to `message`. What is pointed to belongs to argv. */
+/* Fills *ret_options with the defaults, what the configuration file says and what the command line
+ * says. What is pointed to belongs to argv and to the options. False: something is wrong, in one
+ * line in `message`, and there is nothing to release. */
 bool srv_options_parse(int argc, char **argv, srv_options *ret_options, char *message,
                        size_t message_size);
+
+/* ... with all that is wrong. The options are filled as far as they go, and to be released. */
+bool srv_options_parse_all(int argc, char **argv, srv_options *ret_options, srv_faults *faults);
+
+void srv_options_release(srv_options *options);
 
 void srv_options_print_help(FILE *out);
 

@@ -10,21 +10,25 @@
 #include "server/session.h"
 
 #define COMMAND(path, method, bodies, command) \
-  { (path), (method), (bodies), (command), srv_handle_command }
+  { (path), (method), (bodies), (command), srv_handle_command, SRV_ROLE_RUN }
 
 static const srv_route routes[] = {
-    {"/v1/cachedData/", SRV_GET, SRV_NO_BODY, 0, srv_handle_cached_data},
-    {"/v1/compile", SRV_POST, SRV_SOURCE_OR_JSON, KILN_COMPILE, srv_handle_op},
-    {"/v1/createCachedData", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_op},
-    {"/v1/run", SRV_POST, SRV_SOURCE_OR_JSON, KILN_RUN, srv_handle_op},
-    {"/v1/measureMemory", SRV_POST, SRV_JSON_ONLY, KILN_MEASURE_MEMORY, srv_handle_op},
-    {"/v1/explain", SRV_GET, SRV_NO_BODY, 0, srv_handle_explain_key},
-    {"/v1/explain", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_explain},
-    {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats},
-    {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines},
-    {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health},
-    {"/v1/sessions/*", SRV_GET, SRV_NO_BODY, 0, srv_handle_session},
-    {"/v1/sessions/*", SRV_DELETE, SRV_NO_BODY, 0, srv_handle_session},
+    {"/v1/cachedData/", SRV_GET, SRV_NO_BODY, 0, srv_handle_cached_data, SRV_ROLE_READ},
+    {"/v1/compile", SRV_POST, SRV_SOURCE_OR_JSON, KILN_COMPILE, srv_handle_op, SRV_ROLE_BAKE},
+    {"/v1/createCachedData", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_op,
+     SRV_ROLE_BAKE},
+    {"/v1/run", SRV_POST, SRV_SOURCE_OR_JSON, KILN_RUN, srv_handle_op, SRV_ROLE_RUN},
+    {"/v1/measureMemory", SRV_POST, SRV_JSON_ONLY, KILN_MEASURE_MEMORY, srv_handle_op,
+     SRV_ROLE_RUN},
+    {"/v1/explain", SRV_GET, SRV_NO_BODY, 0, srv_handle_explain_key, SRV_ROLE_READ},
+    {"/v1/explain", SRV_POST, SRV_SOURCE_OR_JSON, KILN_CREATE_CACHED_DATA, srv_handle_explain,
+     SRV_ROLE_READ | SRV_ROLE_BAKE},
+    {"/v1/stats", SRV_GET, SRV_NO_BODY, 0, srv_handle_stats, SRV_ROLE_READ},
+    {"/v1/engines", SRV_GET, SRV_NO_BODY, 0, srv_handle_engines,
+     SRV_ROLE_BAKE | SRV_ROLE_RUN | SRV_ROLE_READ},
+    {"/healthz", SRV_GET, SRV_NO_BODY, 0, srv_handle_health, SRV_FREE},
+    {"/v1/sessions/*", SRV_GET, SRV_NO_BODY, 0, srv_handle_session, SRV_ROLE_RUN},
+    {"/v1/sessions/*", SRV_DELETE, SRV_NO_BODY, 0, srv_handle_session, SRV_ROLE_RUN},
     COMMAND("/v1/contexts", SRV_POST, SRV_OPTIONAL_JSON, SRV_CONTEXT_CREATE),
     COMMAND("/v1/contexts/*/run", SRV_POST, SRV_SOURCE_OR_JSON, SRV_CONTEXT_RUN),
     COMMAND("/v1/contexts/*/measureMemory", SRV_POST, SRV_OPTIONAL_JSON, SRV_CONTEXT_MEASURE),

@@ -23,12 +23,16 @@ typedef enum srv_bodies {
  * suspends. */
 typedef enum MHD_Result (*srv_handler_fn)(srv_request *request);
 
+/* No token is needed. A route whose roles are 0 is for admin. */
+#define SRV_FREE 0x100u
+
 typedef struct srv_route {
   const char *path; /* one that ends in '/' takes any single segment below it; so does a '*' */
   srv_methods method;
   srv_bodies bodies;
   unsigned op; /* kiln_op; of srv_handle_command srv_command_id */
   srv_handler_fn handler;
+  unsigned roles; /* any of these may (srv_role), besides admin; or SRV_FREE */
 } srv_route;
 
 /* Finds the route; NULL with *ret_refusal 404, or 405 with Allow. */

@@ -18,17 +18,21 @@
 
 #include "server/options.h"
 #include "server/reply.h"
+#include "server/tokens.h"
 #include "toolkit/kiln.h"
 
 typedef struct srv_server srv_server;
 typedef struct srv_conn srv_conn;
 typedef struct srv_conns srv_conns;
+typedef struct srv_auth srv_auth;
+typedef struct srv_tls srv_tls;
 typedef struct srv_hot srv_hot;
 typedef struct srv_job srv_job;
 typedef struct srv_request srv_request;
 
 /* The request headers that mean something here; pointers are MHD's, good until the request ends. */
 typedef struct srv_headers {
+  const char *authorization;
   const char *host;
   const char *content_type;
   const char *content_encoding;
@@ -55,6 +59,10 @@ struct srv_request {
   const char *target_fault; /* what was wrong with the request's target before it was unescaped */
   const struct srv_route *route;
   srv_headers headers;
+  const char *principal; /* the name of the token that asks; NULL: nobody known */
+  char principal_name[SRV_TOKEN_NAME_MAX + 1];
+  unsigned roles;  /* of that token */
+  uint64_t client; /* who is to share with others: the principal, else the address */
   kiln_bytes_writer *body;
   uint64_t received;
   uint64_t reserved; /* of srv_server.upload_bytes */
@@ -77,7 +85,14 @@ struct srv_request {
   X(responses_4xx)         \
   X(responses_5xx)         \
   X(hot_hits)              \
-  X(refused_malformed)
+  X(refused_malformed)     \
+  X(unauthorized)          \
+  X(rate_limited)
+
+/* Whether each answer is to end its connection. */
+#define srv_is_last(server)                                                       \
+  (atomic_load_explicit(&(server)->state, memory_order_relaxed) != SRV_RUNNING || \
+   atomic_load_explicit(&(server)->leaving, memory_order_relaxed))
 
 typedef enum srv_state { SRV_RUNNING = 0, SRV_STOPPING = 1, SRV_CLOSED = 2 } srv_state;
 
@@ -86,9 +101,13 @@ struct srv_server {
   kiln *kiln;
   srv_conns *conns;
   srv_hot *hot;
+  srv_auth *auth;
+  srv_tls *tls; /* NULL: plain HTTP */
   struct MHD_Daemon *daemon;
   bool loopback;
+  int listen_fd;        /* the daemon's; after srv_http_quiesce() another socket */
   atomic_bool quiesced; /* newcomers are turned away */
+  atomic_bool leaving;  /* another kilnd has the socket: what is answered is a connection's last */
   int64_t started_ms;
   atomic_int state;
   atomic_uint in_flight;         /* requests begun and not yet answered to the last byte */

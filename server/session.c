@@ -29,6 +29,7 @@ static bool start(srv_request *request, srv_command *command, srv_reply *ret_ref
                        .view = commands[route->op].view,
                        .noun = commands[route->op].noun,
                        .hide_source_line = command->hide_source_line};
+  command->kiln.client = request->client;
   command->kiln.object = srv_route_id(route, request->url);
   /* The kind it must be: an id under the path of another kind is not found. */
   if (command->kiln.op == KILN_OBJECT_DELETE ||

@@ -20,6 +20,8 @@
 #define THREAD_FLAGS                                                                  \
   (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+/* What fork_worker() of zygote.c may have. */
+#define FORK_FLAGS (CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
 /* MAP_GROWSDOWN would escape RLIMIT_DATA, shared memory too. */
 #define MAP_CHECKED (MAP_ANONYMOUS | MAP_PRIVATE | MAP_SHARED | MAP_GROWSDOWN | MAP_HUGETLB)
 
@@ -63,8 +65,11 @@ static const int allowed[] = {
 
 /* In a process that forks workers of its own; each of them closes these doors, too. */
 static const int allowed_forking[] = {
-    SCMP_SYS(clone3),  SCMP_SYS(close_range), SCMP_SYS(dup2),        SCMP_SYS(getppid),
-    SCMP_SYS(seccomp), SCMP_SYS(setpriority), SCMP_SYS(sigaltstack),
+#ifndef __x86_64__ /* where fork_worker() has no other way */
+    SCMP_SYS(clone3),
+#endif
+    SCMP_SYS(close_range), SCMP_SYS(dup2),        SCMP_SYS(getppid),
+    SCMP_SYS(seccomp),     SCMP_SYS(setpriority), SCMP_SYS(sigaltstack),
 };
 
 static const int advices[] = {MADV_DONTNEED,   MADV_FREE,     MADV_HUGEPAGE,
@@ -125,7 +130,12 @@ static bool add_kind(scmp_filter_ctx filter, kiln_filter_kind kind) {
     return refuse(filter, SCMP_SYS(clone3), ENOSYS) && refuse(filter, SCMP_SYS(prctl), EINVAL);
   const struct scmp_arg_cmp die = ARG(0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0);
   const struct scmp_arg_cmp name = ARG(0, SCMP_CMP_NE, PR_SET_PDEATHSIG, 0);
-  return allow(filter, allowed_forking, sizeof(allowed_forking) / sizeof(allowed_forking[0])) &&
+  const struct scmp_arg_cmp fork = ARG(0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0);
+  return allow_with(filter, SCMP_SYS(clone), &fork) &&
+         allow(filter, allowed_forking, sizeof(allowed_forking) / sizeof(allowed_forking[0])) &&
+#ifdef __x86_64__
+         refuse(filter, SCMP_SYS(clone3), ENOSYS) &&
+#endif
          allow_with(filter, SCMP_SYS(prctl), &die) &&
          seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, &name) == 0;
 }
@@ -140,7 +150,8 @@ static bool add_all(scmp_filter_ctx filter, kiln_filter_kind kind, bool jitless)
     if (!allow_with(filter, SCMP_SYS(madvise), &advice)) return false;
   }
   return allow(filter, allowed, sizeof(allowed) / sizeof(allowed[0])) &&
-         allow_protection(filter, jitless) && add_kind(filter, kind);
+         allow_protection(filter, jitless) && add_kind(filter, kind) &&
+         refuse(filter, SCMP_SYS(sysinfo), ENOSYS); /* glibc's qsort() asks for the memory */
 }
 
 /* libseccomp writes programs to files only. */

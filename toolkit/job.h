@@ -59,7 +59,8 @@ typedef struct kiln_job {
   bool eager;
   const kiln_job_context *contexts;
   size_t contexts_count;
-  bool follows; /* another job, whose place in the queue it takes: it is never one too many */
+  uint64_t client; /* who takes turns with whom */
+  bool follows;    /* another job, whose place in the queue it takes: it is never one too many */
   /* limits */
   uint32_t timeout_ms;
   uint64_t heap_max_bytes;

@@ -133,11 +133,15 @@ typedef struct kiln_options {
       crashes_max; /* a source that crashed its engine so often is refused for an hour; 0: never */
   unsigned sessions_max;    /* open at once, of all engines (kiln_session.h); 0 means 64 */
   unsigned session_idle_ms; /* an idle session is ended after this; 0 means 300,000 */
+  unsigned client_share;    /* percent of workers and queue that one client may fill; 0: 100 */
 } kiln_options;
 #define KILN_OPTIONS_INIT \
   { .struct_size = sizeof(kiln_options) }
 
 KILN_API kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *err);
+
+/* Whether the engines that the options name are there, as records and programs. Starts none. */
+KILN_API kiln_status kiln_check_engines(const kiln_options *options, kiln_error *err);
 
 /* Stops taking requests, waits up to `drain_ms` for those in flight (then kills their workers; each
  * still gets its done call), and frees. NULL does nothing. Not from a done function. */
@@ -188,6 +192,7 @@ typedef struct kiln_measure_context {
  * fields mean Node's defaults. */
 typedef struct kiln_request {
   kiln_op op;
+  uint64_t client; /* whose jobs take turns with those of others; any number */
   /* compile, createCachedData, run */
   kiln_kind kind;
   kiln_bytes *source;

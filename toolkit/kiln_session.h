@@ -123,6 +123,7 @@ typedef struct kiln_command {
   bool detailed;
   bool eager;
   unsigned timeout_ms; /* as kiln_request's */
+  uint64_t client;     /* as kiln_request's */
 } kiln_command;
 
 /* Starts a command; `done` as for kiln_submit(). The response's op is KILN_SESSION; beside the

@@ -95,7 +95,9 @@ static kiln_pool *make(const kiln_pool_options *options) {
   pool->sandbox_required = options->sandbox_required;
   pool->large_pages = options->large_pages;
   pool->idle_target = options->workers_max < KILN_IDLE_MAX ? options->workers_max : KILN_IDLE_MAX;
-  pool->queue_end = &pool->queue_first;
+  uint64_t places = (uint64_t)options->workers_max + options->queue_max;
+  uint64_t share = options->client_share > 0 ? places * options->client_share / 100 : places;
+  pool->client_max = share > 0 ? (unsigned)share : 1;
   pool->epoll = epoll_create1(EPOLL_CLOEXEC);
   pool->wake = (kiln_watch){KILN_WATCH_WAKE, pool, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   kiln__wire_out_init(&pool->fork_message, KILN_WIRE_FORK);
@@ -162,21 +164,28 @@ void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
   free_parts(pool);
 }
 
-/* Behind all others, or before them. */
-static void enqueue(kiln_pool *pool, kiln_task *task, bool first) {
-  pool->queued++;
-  if (first) {
-    task->next = pool->queue_first;
-    if (!pool->queue_first) pool->queue_end = &task->next;
-    pool->queue_first = task;
-    return;
+kiln_status kiln__pool_enqueue(kiln_pool *pool, kiln_task *task, uint64_t client) {
+  kiln_task *evicted = NULL;
+  if (pool->closing) return KILN_ECLOSING;
+  if (kiln__queue_count(&pool->queue, client) >= pool->client_max) return KILN_EBUSY;
+  if (pool->queued + pool->running >= pool->workers_max + pool->queue_max) {
+    evicted = kiln__queue_evict(&pool->queue, client);
+    if (!evicted) return KILN_EBUSY;
+    evicted->next = pool->evicted;
+    pool->evicted = evicted;
+    pool->queued--;
   }
-  *pool->queue_end = task;
-  pool->queue_end = &task->next;
+  if (!kiln__queue_put(&pool->queue, task, client)) return KILN_ENOMEM;
+  pool->queued++;
+  return KILN_OK;
 }
 
-void kiln__pool_enqueue(kiln_pool *pool, kiln_task *task) {
-  enqueue(pool, task, /* first= */ false);
+/* One that takes another's place is never one too many. */
+static kiln_status enqueue(kiln_pool *pool, kiln_task *task, const kiln_job *job) {
+  if (!job->follows || pool->closing) return kiln__pool_enqueue(pool, task, job->client);
+  kiln__queue_put_first(&pool->queue, task);
+  pool->queued++;
+  return KILN_OK;
 }
 
 kiln_task *kiln__task_new(kiln_job_done_fn done, void *user) {
@@ -216,21 +225,21 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
                       status == KILN_ETOOBIG ? "larger than a message may be" : "out of memory");
   }
   pthread_mutex_lock(&pool->lock);
-  if (pool->closing)
-    status = KILN_ECLOSING;
-  else if (!job->follows && pool->queued + pool->running >= pool->workers_max + pool->queue_max)
-    status = KILN_EBUSY;
-  else
-    enqueue(pool, task, job->follows);
+  status = enqueue(pool, task, job);
+  unsigned of_client = kiln__queue_count(&pool->queue, job->client);
   pthread_mutex_unlock(&pool->lock);
-  if (status != KILN_OK) {
-    kiln__task_free(task);
-    if (status == KILN_ECLOSING) return kiln__fail(err, status, NULL, "the service is stopping");
-    return kiln__fail(err, status, NULL, "%u jobs run and %u wait already", pool->workers_max,
-                      pool->queue_max);
+  if (status == KILN_OK) {
+    kiln__pool_wake(pool);
+    return KILN_OK;
   }
-  kiln__pool_wake(pool);
-  return KILN_OK;
+  kiln__task_free(task);
+  if (status == KILN_ECLOSING) return kiln__fail(err, status, NULL, "the service is stopping");
+  if (status == KILN_ENOMEM) return kiln__fail(err, status, NULL, "job: out of memory");
+  if (of_client >= pool->client_max)
+    return kiln__fail(err, status, NULL, "%u jobs of this client run or wait already, limit %u",
+                      of_client, pool->client_max);
+  return kiln__fail(err, status, NULL, "%u jobs run and %u wait already", pool->workers_max,
+                    pool->queue_max);
 }
 
 void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info) {

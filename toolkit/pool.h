@@ -27,7 +27,8 @@ typedef struct kiln_pool_options {
   unsigned kill_grace_ms;
   bool sandbox_required; /* or the first hello fails */
   bool jitless;
-  bool large_pages; /* for V8's code, where there are such */
+  bool large_pages;      /* for V8's code, where there are such */
+  unsigned client_share; /* percent of workers and queue that one client may fill; 0 means 100 */
 } kiln_pool_options;
 
 /* Starts thread and zygote. The pool may be used, and be freed, only after kiln_pool_await(). */
@@ -50,9 +51,10 @@ void kiln_pool_free(kiln_pool *pool, unsigned drain_ms);
  * children). */
 typedef void (*kiln_job_done_fn)(void *user, const kiln_job_result *result);
 
-/* Queues a job. What it points to is copied or referenced before this returns. KILN_EBUSY when
- * workers and queue are full, KILN_ECLOSING; then `done` is never called. Otherwise it is called
- * exactly once. */
+/* Queues a job. Clients take turns; where all places are taken, the client with the most jobs loses
+ * its last one, with KILN_EBUSY, to one that has fewer. What it points to is copied or referenced
+ * before this returns. KILN_EBUSY when workers and queue are full, KILN_ECLOSING; then `done` is
+ * never called. Otherwise it is called exactly once. */
 kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done_fn done,
                              void *user, kiln_error *err);
 

@@ -50,12 +50,11 @@ void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result
   result->consumer_signal = task->consumer_signal;
   if (result->status == KILN_OK && !task->session)
     atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
-  if (ran || task->session) {
-    pthread_mutex_lock(&pool->lock);
-    if (ran) pool->running--;
-    if (task->session) kiln__session_next(pool, task->session);
-    pthread_mutex_unlock(&pool->lock);
-  }
+  pthread_mutex_lock(&pool->lock);
+  if (ran) pool->running--;
+  kiln__queue_ended(&pool->queue, task);
+  if (task->session) kiln__session_next(pool, task->session);
+  pthread_mutex_unlock(&pool->lock);
   task->done(task->user, result);
   kiln__task_free(task);
 }
@@ -77,22 +76,15 @@ void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status sta
 /* ---- the queue ---------------------------------------------------------------------------------
  */
 
-/* Whether a worker is at hand for it. */
-static bool can_run(const kiln_pool *pool, const kiln_task *task) {
-  return pool->idle > 0 || (task->session && task->session->worker);
-}
-
-/* Takes the first task of the queue; with `to_run` the first that can be run, if one more may run,
- * and counts it. */
+/* Takes the next task of the queue; with `to_run` only if one more may run and a worker is at hand
+ * for it, and counts it. */
 static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
   pthread_mutex_lock(&pool->lock);
-  kiln_task **at = &pool->queue_first;
-  while (to_run && *at && !can_run(pool, *at)) at = &(*at)->next;
-  kiln_task *task = to_run && pool->running >= pool->workers_max ? NULL : *at;
+  kiln_task *task = NULL;
+  if (!to_run || pool->running < pool->workers_max)
+    task = to_run && pool->idle == 0 ? kiln__queue_take_of_session(&pool->queue)
+                                     : kiln__queue_take(&pool->queue);
   if (task) {
-    *at = task->next;
-    if (!*at) pool->queue_end = at;
-    task->next = NULL;
     pool->queued--;
     if (to_run) pool->running++;
   }
@@ -102,9 +94,7 @@ static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
 
 void kiln__pool_put_back(kiln_pool *pool, kiln_task *task) {
   pthread_mutex_lock(&pool->lock);
-  task->next = pool->queue_first;
-  if (!pool->queue_first) pool->queue_end = &task->next;
-  pool->queue_first = task;
+  kiln__queue_put_first(&pool->queue, task);
   pool->queued++;
   pool->running--;
   pthread_mutex_unlock(&pool->lock);
@@ -131,6 +121,19 @@ static void fail_queue(kiln_pool *pool, kiln_status status, const char *reason) 
   kiln_task *task;
   while ((task = dequeue(pool, /* to_run= */ false)) != NULL)
     kiln__pool_fail(pool, task, /* ran= */ false, status, reason);
+}
+
+static void fail_evicted(kiln_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  kiln_task *task = pool->evicted;
+  pool->evicted = NULL;
+  pthread_mutex_unlock(&pool->lock);
+  while (task) {
+    kiln_task *next = task->next;
+    kiln__pool_fail(pool, task, /* ran= */ false, KILN_EBUSY,
+                    "the queue is full, and no client has more jobs in it");
+    task = next;
+  }
 }
 
 /* ---- keeping things at hand --------------------------------------------------------------------
@@ -303,6 +306,7 @@ static bool start_up(kiln_pool *pool) {
 /* Kills what lives and reaps it all; each job that was under way gets its done call. */
 static void take_down(kiln_pool *pool) {
   const char *reason = "the service is stopping";
+  fail_evicted(pool);
   fail_queue(pool, KILN_ECLOSING, reason);
   kiln__sessions_take_down(pool);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
@@ -343,6 +347,7 @@ void *kiln__pool_main(void *argument) {
     check_due(pool, now);
     kiln__sessions_end(pool);
     keep_zygotes(pool, now);
+    fail_evicted(pool);
     give_jobs(pool);
     keep_workers(pool, now);
     tell_trouble(pool);

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "toolkit/pool.h"
+#include "toolkit/pool_queue.h"
 
 /* Worker processes kept idle: as many as may run, up to this. */
 #define KILN_IDLE_MAX 8
@@ -46,7 +47,8 @@ typedef struct kiln_watch {
 
 /* A job of the queue or of a worker. */
 typedef struct kiln_task {
-  struct kiln_task *next;
+  struct kiln_task *next, *previous;
+  kiln_lane *lane; /* NULL: it is nobody's */
   kiln_wire_out message;
   kiln_wire_out without; /* of a job with cached data: the same without; has no data otherwise */
   bool consumer_crashed;
@@ -122,8 +124,9 @@ typedef struct kiln_pool_counters {
 struct kiln_pool {
   /* set before the thread starts, then constant */
   char *engine_path;
-  char *preload;  /* "LD_PRELOAD=...", or NULL */
-  char *v8_flags; /* or NULL */
+  char *preload;       /* "LD_PRELOAD=...", or NULL */
+  char *v8_flags;      /* or NULL */
+  unsigned client_max; /* jobs of one client that run or wait */
   unsigned workers_max, queue_max, forks_per_zygote, kill_grace_ms;
   unsigned idle_target;
   pthread_t thread;
@@ -141,8 +144,9 @@ struct kiln_pool {
   enum { KILN_POOL_STARTING, KILN_POOL_STARTED, KILN_POOL_BROKEN } started;
   bool closing;
   uint64_t drain_until_ns;
-  kiln_task *queue_first, **queue_end;
-  unsigned queued, running; /* queued: also the sessions' own */
+  kiln_queue queue;
+  kiln_task *evicted;       /* to be told that others come first */
+  unsigned queued, running; /* without what waits for others of its session */
   kiln_pool_session *ending_first;
 
   /* the thread's */
@@ -168,8 +172,8 @@ void kiln__pool_unwatch(kiln_pool *pool, kiln_watch *watch); /* and closes its d
 /* The thread's function. */
 void *kiln__pool_main(void *pool);
 void kiln__pool_wake(kiln_pool *pool);
-/* Puts a task behind all others; under the lock. */
-void kiln__pool_enqueue(kiln_pool *pool, kiln_task *task);
+/* Puts a task in, in the place of another client's where there is none left; under the lock. */
+kiln_status kiln__pool_enqueue(kiln_pool *pool, kiln_task *task, uint64_t client);
 /* A new task that has still to be given its message. NULL on out of memory. */
 kiln_task *kiln__task_new(kiln_job_done_fn done, void *user);
 void kiln__task_free(kiln_task *task);

@@ -58,24 +58,33 @@ void kiln_pool_session_end(kiln_pool_session *session, kiln_session_end end) {
 }
 
 static kiln_status take(kiln_pool *pool, kiln_pool_session *session, kiln_task *task,
-                        bool *ret_wake, kiln_error *err) {
+                        uint64_t client, bool *ret_wake, kiln_error *err) {
   if (pool->closing) return kiln__fail(err, KILN_ECLOSING, NULL, "the service is stopping");
   if (session->end != KILN_SESSION_LIVES)
     return kiln__fail(err, KILN_GONE, NULL, "session: has ended");
   if (session->waiting >= KILN_SESSION_QUEUE_MAX)
     return kiln__fail(err, KILN_EBUSY, NULL, "session: %u commands wait already, limit %d",
                       session->waiting, KILN_SESSION_QUEUE_MAX);
-  if (pool->queued + pool->running >= pool->workers_max + pool->queue_max)
-    return kiln__fail(err, KILN_EBUSY, NULL, "%u jobs run and %u wait already", pool->workers_max,
+  unsigned of_client = kiln__queue_count(&pool->queue, client);
+  if (of_client >= pool->client_max)
+    return kiln__fail(err, KILN_EBUSY, NULL, "%u jobs of this client run or wait already, limit %u",
+                      of_client, pool->client_max);
+  kiln_status status = KILN_OK;
+  if (session->busy) {
+    if (!kiln__queue_hold(&pool->queue, task, client)) status = KILN_ENOMEM;
+  } else {
+    status = kiln__pool_enqueue(pool, task, client);
+  }
+  if (status == KILN_ENOMEM) return kiln__fail(err, status, NULL, "command: out of memory");
+  if (status != KILN_OK)
+    return kiln__fail(err, status, NULL, "%u jobs run and %u wait already", pool->workers_max,
                       pool->queue_max);
   if (session->busy) {
     *session->waiting_end = task;
     session->waiting_end = &task->next;
     session->waiting++;
-    pool->queued++;
   } else {
     session->busy = true;
-    kiln__pool_enqueue(pool, task);
     *ret_wake = true;
   }
   return KILN_OK;
@@ -97,7 +106,7 @@ kiln_status kiln_pool_session_submit(kiln_pool_session *session, const kiln_fram
                status == KILN_ETOOBIG ? "larger than a message may be" : "out of memory");
   } else {
     pthread_mutex_lock(&pool->lock);
-    status = take(pool, session, task, &wake, err);
+    status = take(pool, session, task, frame->client, &wake, err);
     pthread_mutex_unlock(&pool->lock);
   }
   if (status != KILN_OK) kiln__task_free(task);
@@ -115,29 +124,20 @@ void kiln__session_next(kiln_pool *pool, kiln_pool_session *session) {
   session->waiting_first = next->next;
   if (!session->waiting_first) session->waiting_end = &session->waiting_first;
   session->waiting--;
-  pool->queued--;
   next->next = NULL;
-  kiln__pool_enqueue(pool, next);
+  kiln__queue_put_held(&pool->queue, next);
+  pool->queued++;
 }
 
 /* Takes the session's tasks that do not run yet out of all queues; under the lock. */
 static kiln_task *take_tasks(kiln_pool *pool, kiln_pool_session *session) {
-  kiln_task *first = NULL, **end = &first;
-  for (kiln_task **at = &pool->queue_first; *at;) {
-    kiln_task *task = *at;
-    if (task->session != session) {
-      at = &task->next;
-      continue;
-    }
-    *at = task->next;
-    if (!*at) pool->queue_end = at;
-    task->next = NULL;
-    *end = task;
-    end = &task->next;
+  kiln_task *first = kiln__queue_take_session(&pool->queue, session);
+  if (first) {
+    first->next = session->waiting_first;
     pool->queued--;
+  } else {
+    first = session->waiting_first;
   }
-  *end = session->waiting_first;
-  pool->queued -= session->waiting;
   session->waiting_first = NULL;
   session->waiting_end = &session->waiting_first;
   session->waiting = 0;

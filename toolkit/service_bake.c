@@ -26,6 +26,8 @@ typedef struct ticket {
   uint64_t started_ns;
 } ticket;
 
+typedef struct packing packing;
+
 typedef struct bake {
   kiln__work work; /* first: a work is its bake */
   kiln_flight flight;
@@ -38,13 +40,57 @@ typedef struct bake {
   kiln_bytes *workload; /* NULL unless it is to be kept */
   bool is_import;
   bool keep_source;
+  packing *packing; /* NULL: the source is not kept, or packed when it is put */
   unsigned timeout_ms;
   kiln_bytes *blob; /* once made */
   kiln_times times;
   kiln_cause_code reason; /* why it is to be made */
 } bake;
 
+/* Compresses a source for the store while the engine compiles it. Two hold it: the bake, and the
+ * writer until it is done. What it made is looked at on the writer's thread only, later. */
+struct packing {
+  kiln__work work; /* first: a work is its packing */
+  atomic_uint holders;
+  kcc_store *store;
+  kiln_bytes *source;
+  kcc_digest digest;
+  kcc_text *text;
+};
+
+static void packing_unref(packing *p) {
+  if (p == NULL || atomic_fetch_sub(&p->holders, 1) != 1) return;
+  kiln_bytes_unref(p->source);
+  kcc_text_free(p->text);
+  free(p);
+}
+
+/* On the writer thread. Where it fails, the put fails or packs again. */
+static void pack(kiln__work *work) {
+  packing *p = (packing *)(void *)work;
+  if (kcc_store_pack(p->store, kiln__kcc_span(kiln_bytes_get(p->source)), &p->digest, &p->text,
+                     /* err= */ NULL) != KCC_OK)
+    p->text = NULL;
+  packing_unref(p);
+}
+
+static packing *pack_ahead(kiln *k, kiln_bytes *source, const kcc_digest *digest) {
+  packing *p = calloc(1, sizeof(*p));
+  if (p == NULL) return NULL;
+  atomic_init(&p->holders, 2);
+  p->work.perform = pack;
+  p->work.bytes = kiln_bytes_get(source).length;
+  p->store = k->store;
+  p->source = kiln_bytes_ref(source);
+  p->digest = *digest;
+  if (kiln__writer_add(&k->writer, &p->work)) return p;
+  packing_unref(p);
+  packing_unref(p);
+  return NULL;
+}
+
 static void bake_free(bake *b) {
+  packing_unref(b->packing);
   kiln_bytes_unref(b->source);
   kiln_bytes_unref(b->workload);
   kiln_bytes_unref(b->blob);
@@ -114,6 +160,7 @@ static void store_and_land(kiln__work *work) {
   bake *b = (bake *)(void *)work;
   kcc_put put = {.parts = b->parts, .blob = kiln__kcc_span(kiln_bytes_get(b->blob))};
   if (b->keep_source) put.source_text = kiln__kcc_span(kiln_bytes_get(b->source));
+  if (b->packing != NULL) put.source_packed = b->packing->text;
   if (b->workload != NULL) put.workload_text = kiln__kcc_span(kiln_bytes_get(b->workload));
   kcc_error error;
   if (kcc_store_put(b->k->store, &put, /* ret_key= */ NULL, &error) == KCC_OK) {
@@ -321,6 +368,8 @@ static kiln_status lead(bake *b, const kiln_request *request, kiln_error *err) {
   job.workload = request->workload;
   atomic_fetch_add(&k->misses, 1);
   b->reason = kiln__reason_of_miss(k, b->engine, &b->parts, &b->key);
+  if (b->keep_source && k->store != NULL && !k->options.store_read_only)
+    b->packing = pack_ahead(k, b->source, &b->parts.source);
   kiln_error error;
   kiln_status status = KILN_OK;
   if (!b->is_import) {

@@ -76,7 +76,8 @@ static kiln_pool_options pool_options(const kiln *k) {
                              .kill_grace_ms = k->options.kill_grace_ms,
                              .sandbox_required = k->options.sandbox_required,
                              .jitless = k->options.jitless,
-                             .large_pages = k->options.large_pages};
+                             .large_pages = k->options.large_pages,
+                             .client_share = k->options.client_share};
 }
 
 /* Starts an engine's pool and keeps how. */
@@ -172,6 +173,46 @@ kiln_status kiln__engines_start(kiln *k, kiln_error *err) {
   }
   for (size_t i = 0; status == KILN_OK && i < count; i++) {
     status = start_one(k, specs[i], records, records_count, err);
+  }
+  free(records);
+  return status;
+}
+
+static kiln_status check_one(const kiln_options *options, const char *spec,
+                             const kiln__engine_record *records, size_t count, kiln_error *err) {
+  char path[4096];
+  const char *needed[2] = {options->engine_path, NULL};
+  if (!means_default(spec)) {
+    const kiln__engine_record *record;
+    kiln_status status = kiln__engines_find(records, count, kiln_span_from(spec), &record, err);
+    if (status != KILN_OK) return status;
+    needed[0] = record->info.node;
+    needed[1] = record->library;
+  } else if (needed[0] == NULL) {
+    kiln_status status = kiln__find_program("kiln-engine", path, sizeof(path), err);
+    if (status != KILN_OK) return status;
+    needed[0] = path;
+  }
+  if (access(needed[0], X_OK) != 0) {
+    return kiln__fail(err, KILN_EENGINE, NULL, "engine '%s': no program at %.300s", spec,
+                      needed[0]);
+  }
+  if (needed[1] != NULL && access(needed[1], R_OK) != 0) {
+    return kiln__fail(err, KILN_EENGINE, NULL, "engine '%s': no library at %.300s", spec,
+                      needed[1]);
+  }
+  return KILN_OK;
+}
+
+kiln_status kiln_check_engines(const kiln_options *options, kiln_error *err) {
+  kiln__engine_record *records = NULL;
+  size_t count = 0;
+  kiln_status status = KILN_OK;
+  if (options->engines_count == 0) return check_one(options, DEFAULT_SPEC, NULL, 0, err);
+  if (options->engines_dir != NULL)
+    status = kiln__engines_load(options->engines_dir, &records, &count, err);
+  for (size_t i = 0; status == KILN_OK && i < options->engines_count; i++) {
+    status = check_one(options, options->engines[i], records, count, err);
   }
   free(records);
   return status;

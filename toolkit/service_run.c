@@ -92,6 +92,7 @@ kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request
 void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job) {
   *ret_job = (kiln_job){
       .op = op,
+      .client = request->client,
       .kind = request->kind,
       .source = request->source,
       .filename = request->filename,

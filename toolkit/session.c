@@ -210,6 +210,7 @@ static void fill_frame(const kiln *k, const kiln_command *command, kiln_frame *f
                      : k->options.timeout_default_ms;
   }
   frame->op = command->op;
+  frame->client = command->client;
   frame->source = command->source;
   frame->filename = command->filename;
   frame->line_offset = command->line_offset;

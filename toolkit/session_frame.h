@@ -55,6 +55,7 @@ typedef struct kiln_frame {
   uint64_t memory_max_bytes; /* RLIMIT_DATA */
   uint64_t result_max_bytes;
   uint64_t console_max_bytes;
+  uint64_t client; /* who takes turns with whom; not sent */
 } kiln_frame;
 
 /* Encodes a frame as a KILN_WIRE_SESSION message, to be released in any case. KILN_ETOOBIG,

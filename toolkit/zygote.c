@@ -87,7 +87,14 @@ static pid_t fork_worker(int *tid_address) {
     args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
     args.child_tid = (uint64_t)(uintptr_t)tid_address;
   }
-  return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+  pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+#ifdef __x86_64__
+  /* systemd's RestrictNamespaces= and containers hide clone3(), whose flags they cannot see. */
+  if (pid < 0 && errno == ENOSYS)
+    pid = (pid_t)syscall(SYS_clone, args.flags, /* stack= */ NULL, /* parent_tid= */ NULL,
+                         tid_address, /* tls= */ NULL);
+#endif
+  return pid;
 }
 
 static bool take_filters(kiln_wire_in *in) {

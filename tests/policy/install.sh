@@ -26,11 +26,13 @@ expect() {
 declare -A output=([v8]=42 [cache]=baked [kiln]=42)
 engine=$prefix/libexec/kiln/kiln-engine
 
-for file in bin/kiln bin/kilnd libexec/kiln/kiln-engine include/kiln/{kv8,kv8_value,kv8_module,kcc,kiln}.h share/man/man1/kiln.1 share/man/man8/kilnd.8; do
+for file in bin/kiln bin/kilnd libexec/kiln/kiln-engine include/kiln/{kv8,kv8_value,kv8_module,kcc,kiln}.h share/man/man1/kiln.1 share/man/man8/kilnd.8 lib/systemd/system/kilnd.{service,socket} share/kiln/kilnd.conf; do
   [ -s "$prefix/$file" ] || fail "$file is missing"
 done
 "$prefix/bin/kiln" --version
 "$prefix/bin/kilnd" --version
+grep -q "^ExecStart=$prefix/bin/kilnd " "$prefix/lib/systemd/system/kilnd.service" || fail "kilnd.service starts another kilnd"
+expect ok "$prefix/bin/kilnd" --config "$prefix/share/kiln/kilnd.conf" --no-store --check-config
 echo 'exports.x = 1;' >bundle.js
 "$prefix/bin/kiln" precompile --store "$temp/cli-store" bundle.js
 echo 'console.log(6 * 7);' >answer.js

@@ -22,6 +22,7 @@
 
 static const char *kilnd_path;
 static const char *engine_path;
+static const char *tls_ca;
 
 void harness_init(int argc, char **argv) {
   if (argc < 3) {
@@ -31,6 +32,10 @@ void harness_init(int argc, char **argv) {
   kilnd_path = argv[1];
   engine_path = argv[2];
   curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+void harness_use_tls(const char *ca) {
+  tls_ca = ca;
 }
 
 const char *harness_kilnd(void) {
@@ -55,7 +60,8 @@ static void read_port(kilnd *server, int fd) {
     used++;
   }
   line[used] = '\0';
-  const char *head = "kilnd listening on http://127.0.0.1:";
+  const char *head = server->ca != NULL ? "kilnd listening on https://127.0.0.1:"
+                                        : "kilnd listening on http://127.0.0.1:";
   if (strncmp(line, head, strlen(head)) != 0) {
     char *log = kilnd_copy_log(server);
     ck_abort_msg("kilnd said '%s'; log: %s", line, log);
@@ -97,7 +103,7 @@ void kilnd_restart(kilnd *server, const char *const *options) {
 
 void kilnd_start(kilnd *server, const char *const *options) {
   const char *temporary = getenv("TMPDIR");
-  *server = (kilnd){0};
+  *server = (kilnd){.ca = tls_ca};
   snprintf(server->dir, sizeof(server->dir), "%.40s/kilnd-test-XXXXXX",
            temporary != NULL && strlen(temporary) < 40 ? temporary : "/tmp");
   ck_assert_ptr_nonnull(mkdtemp(server->dir));
@@ -200,8 +206,10 @@ http_answer kilnd_ask_on(CURL *curl, const kilnd *server, http_ask ask) {
   sink body = {0};
   sink head = {0};
   spring source = {ask.body, ask.length > 0 ? ask.length : ask.body != NULL ? strlen(ask.body) : 0};
-  snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", server->port, ask.path);
+  snprintf(url, sizeof(url), "%s://127.0.0.1:%u%s", server->ca != NULL ? "https" : "http",
+           server->port, ask.path);
   curl_easy_reset(curl);
+  if (server->ca != NULL) curl_easy_setopt(curl, CURLOPT_CAINFO, server->ca);
   curl_easy_setopt(curl, CURLOPT_URL, url);
   curl_easy_setopt(curl, CURLOPT_PROXY, "");
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);

@@ -19,11 +19,16 @@ typedef struct kilnd {
   char dir[64]; /* a temporary directory: store/ and log in it */
   char store[80];
   char log[80];
+  const char *ca; /* NULL: plain HTTP */
 } kilnd;
 
 /* argv of the test program: the paths of kilnd and kiln-engine. */
 void harness_init(int argc, char **argv);
 const char *harness_kilnd(void);
+
+/* From now on kilnds that are started speak TLS, by options of the test's, with a certificate that
+ * this file vouches for; NULL: no more. */
+void harness_use_tls(const char *ca);
 
 /* Starts kilnd with these options besides --listen, --store and --engine; NULL ends them. */
 void kilnd_start(kilnd *server, const char *const *options);

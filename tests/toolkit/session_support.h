@@ -76,8 +76,8 @@ typedef struct child {
 /* This process's children, zygotes and workers, but not the first processes of workers' pid
  * namespaces: the first `max`; returns how many there are. */
 size_t list_children(child *ret_children, size_t max);
-/* The worker that has computed most: a session that was kept busy for a while. */
-pid_t busiest_worker(void);
+/* The process of a context's session: it is the one that computes when it is told to. */
+pid_t worker_of(kiln *k, const char *context);
 /* Waits, up to ten seconds, until `condition(user)` holds. */
 void wait_until(bool (*condition)(void *user), void *user);
 
