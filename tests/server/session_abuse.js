@@ -4,8 +4,10 @@
 'use strict';
 
 const assert = require('assert');
+const { createHash } = require('crypto');
 const fs = require('fs');
 const net = require('net');
+const path = require('path');
 const { Kilnd } = require('./session_support.js');
 
 const HEX = 'a'.repeat(32);
@@ -216,6 +218,21 @@ module.exports = ({ test }) => {
       await until(async () => (await Promise.all(busy.map((context) => other.ok('GET', `/v1/sessions/${context.session}`)))).every((info) => info.idleMs === 0));
       await other.fails(503, { code: 'ERR_BUSY' }, 'POST', '/v1/contexts');
       for (const answer of await Promise.all(running)) assert.ok(isTimeLimit(answer), String(answer.bytes));
+    });
+  });
+  test('', 'with tokens the role run is needed', async (k) => {
+    const file = path.join(k.temp, 'tokens');
+    const line = (role) => `${role} sha256:${createHash('sha256').update(`token-of-${role}`).digest('hex')} ${role}\n`;
+    fs.writeFileSync(file, line('read') + line('run'), { mode: 0o600 });
+    await withServer(k, ['--tokens', file], async (other) => {
+      const as = (role, method, url, body) => other.ask(method, url, body, role ? { Authorization: `Bearer token-of-${role}` } : {});
+      const made = await as('run', 'POST', '/v1/contexts');
+      assert.strictEqual(made.status, 201);
+      for (const [method, url, body] of [['POST', '/v1/contexts'], ['POST', '/v1/scripts', '1'], ...OBJECT_ROUTES(made.json.id), ['GET', `/v1/sessions/${made.json.session}`], ['DELETE', `/v1/sessions/${made.json.session}`]]) {
+        assert.strictEqual((await as(undefined, method, url, body)).status, 401, url);
+        assert.strictEqual((await as('read', method, url, body)).status, 403, url);
+      }
+      assert.strictEqual((await as('run', 'POST', `/v1/contexts/${made.json.id}/run`, '6 * 7')).json.result, 42);
     });
   });
   test('', '50 clients of one session: in order, none lost', async (k) => {
