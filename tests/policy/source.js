@@ -9,8 +9,8 @@ const fs = require('fs');
 const path = require('path');
 
 const LAYERS = ['shim', 'cache', 'toolkit', 'server', 'bench', 'tests'];
-const PUBLIC = ['shim/kv8.h', 'shim/kv8_value.h', 'shim/kv8_module.h', 'cache/kcc.h', 'toolkit/kiln.h',
-  'toolkit/kiln_session.h'];
+const PUBLIC = ['shim/kv8.h', 'shim/kv8_value.h', 'shim/kv8_module.h', 'shim/kv8_fork.h', 'cache/kcc.h',
+  'toolkit/kiln.h', 'toolkit/kiln_session.h', 'toolkit/kiln_image.h'];
 
 // The arrows of the design: what a file may include besides its own folder's headers.
 const ARROWS = [
