@@ -164,6 +164,10 @@ void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
 /* Behind all others, or before them. */
 static void enqueue(kiln_pool *pool, kiln_task *task, bool first) {
   pool->queued++;
+  if (task->image) {
+    kiln__image_enqueue(task, first);
+    return;
+  }
   if (first) {
     task->next = pool->queue_first;
     if (!pool->queue_first) pool->queue_end = &task->next;
@@ -203,6 +207,7 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
   task->timeout_ms = job->timeout_ms;
   task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes,
                                           /* session= */ false};
+  task->image = job->image;
   kiln_status status = kiln__job_encode(job, &task->message);
   if (status == KILN_OK && job->op == KILN_JOB_RUN && job->cached_data != NULL) {
     kiln_job without = *job;

@@ -102,9 +102,13 @@ static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
 
 void kiln__pool_put_back(kiln_pool *pool, kiln_task *task) {
   pthread_mutex_lock(&pool->lock);
-  task->next = pool->queue_first;
-  if (!pool->queue_first) pool->queue_end = &task->next;
-  pool->queue_first = task;
+  if (task->image) {
+    kiln__image_enqueue(task, /* first= */ true);
+  } else {
+    task->next = pool->queue_first;
+    if (!pool->queue_first) pool->queue_end = &task->next;
+    pool->queue_first = task;
+  }
   pool->queued++;
   pool->running--;
   pthread_mutex_unlock(&pool->lock);
@@ -112,13 +116,25 @@ void kiln__pool_put_back(kiln_pool *pool, kiln_task *task) {
 
 static kiln_worker *find_idle(const kiln_pool *pool) {
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
-    if (worker->state == KILN_WORKER_IDLE) return worker;
+    if (worker->state == KILN_WORKER_IDLE && !worker->image) return worker;
   return NULL;
 }
 
+/* Since when the first task of the queue has waited, if it could be given. */
+static uint64_t first_submitted_ns(kiln_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  const kiln_task *task = pool->queue_first;
+  while (task && !can_run(pool, task)) task = task->next;
+  uint64_t since = task ? task->submitted_ns : UINT64_MAX;
+  pthread_mutex_unlock(&pool->lock);
+  return since;
+}
+
 static void give_jobs(kiln_pool *pool) {
-  kiln_task *task;
-  while ((task = dequeue(pool, /* to_run= */ true)) != NULL) {
+  for (;;) {
+    while (pool->images && kiln__images_give(pool, first_submitted_ns(pool))) continue;
+    kiln_task *task = dequeue(pool, /* to_run= */ true);
+    if (!task) return;
     kiln_pool_session *session = task->session;
     bool given = !session ? kiln__worker_assign(pool, find_idle(pool), task)
                           : kiln__session_assign(
@@ -171,7 +187,7 @@ static void keep_workers(kiln_pool *pool, uint64_t now) {
          pool->idle + pool->forking < pool->idle_target) {
     bool is_old = pool->current->forks >= pool->forks_per_zygote;
     if (is_old && pool->spare && pool->spare->ready) return; /* to be renewed first */
-    if (!kiln__worker_ask(pool)) return;
+    if (!kiln__worker_ask(pool, &(kiln_fork){0})) return;
   }
 }
 
@@ -223,6 +239,7 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closin
   if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > now)
     sooner(&due, pool->fork_again_ns);
   if (now < pool->strays_until_ns) sooner(&due, now + STRAYS_EVERY_NS);
+  sooner(&due, kiln__images_due(pool));
   if (closing) sooner(&due, drain_until);
   if (due == UINT64_MAX) return -1;
   if (due <= now) return 0;
@@ -305,6 +322,7 @@ static void take_down(kiln_pool *pool) {
   const char *reason = "the service is stopping";
   fail_queue(pool, KILN_ECLOSING, reason);
   kiln__sessions_take_down(pool);
+  kiln__images_take_down(pool);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     kiln__zygote_end(pool, zygote, /* lost= */ false);
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next) {
@@ -323,6 +341,7 @@ static void take_down(kiln_pool *pool) {
   kiln__worker_kill_strays(pool);
   siginfo_t info;
   while (waitid(P_ALL, 0, &info, WEXITED | __WNOTHREAD) == 0 || errno == EINTR) continue;
+  kiln__images_free(pool);
 }
 
 void *kiln__pool_main(void *argument) {
@@ -343,6 +362,7 @@ void *kiln__pool_main(void *argument) {
     keep_zygotes(pool, now);
     give_jobs(pool);
     keep_workers(pool, now);
+    kiln__images_keep(pool, now);
     tell_trouble(pool);
     free_gone(pool);
 

@@ -26,8 +26,9 @@ static void note_fork_failure(kiln_pool *pool) {
     pool->fork_again_ns = kiln__pool_now_ns() + UINT64_C(20000000);
 }
 
-bool kiln__worker_ask(kiln_pool *pool) {
-  kiln_zygote *zygote = pool->current;
+bool kiln__worker_ask(kiln_pool *pool, const kiln_fork *fork) {
+  kiln_zygote *zygote = fork->from ? NULL : pool->current;
+  int asked = zygote ? zygote->channel.fd : fork->from->channel.fd;
   int pair[2];
   kiln_worker *worker = calloc(1, sizeof(*worker));
   if (!worker) {
@@ -45,19 +46,26 @@ bool kiln__worker_ask(kiln_pool *pool) {
   worker->process = (kiln_watch){KILN_WATCH_WORKER_PROCESS, worker, -1};
   worker->zygote = zygote;
   worker->due_ns = kiln__pool_now_ns() + UINT64_C(1000000) * KILN_FORK_MS;
-  int sent = kiln__wire_send(zygote->channel.fd, &pool->fork_message, pair[1], MSG_DONTWAIT);
+  worker->image = fork->image;
+  worker->from = fork->from;
+  worker->is_process = fork->image && !fork->from;
+  int sent = kiln__wire_send(asked, fork->message ? fork->message : &pool->fork_message, pair[1],
+                             MSG_DONTWAIT);
   close(pair[1]);
   if (sent != 0 || !kiln__pool_watch(pool, &worker->channel)) {
     close(pair[0]);
     free(worker);
     note_fork_failure(pool);
-    if (sent != 0 && sent != -EAGAIN) kiln__zygote_end(pool, zygote, /* lost= */ true);
+    if (zygote && sent != 0 && sent != -EAGAIN) kiln__zygote_end(pool, zygote, /* lost= */ true);
     return false;
   }
   worker->next = pool->workers;
   pool->workers = worker;
-  pool->forking++;
-  zygote->forks++;
+  if (zygote) zygote->forks++;
+  if (!fork->image) pool->forking++;
+  if (!fork->from) return true;
+  fork->from->forks++;
+  fork->from->children_forking++;
   return true;
 }
 
@@ -65,8 +73,12 @@ bool kiln__worker_ask(kiln_pool *pool) {
  */
 
 void kiln__worker_end(kiln_pool *pool, kiln_worker *worker) {
-  if (worker->state == KILN_WORKER_FORKING) pool->forking--;
-  if (worker->state == KILN_WORKER_IDLE) pool->idle--;
+  if (worker->image) {
+    kiln__image_on_end(pool, worker);
+  } else {
+    if (worker->state == KILN_WORKER_FORKING) pool->forking--;
+    if (worker->state == KILN_WORKER_IDLE) pool->idle--;
+  }
   worker->state = KILN_WORKER_ENDING;
   kiln__pool_unwatch(pool, &worker->channel);
   if (worker->pid == 0) {
@@ -189,8 +201,8 @@ static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in)
   siginfo_t info = {0};
   if (in->type != KILN_WIRE_READY || kiln__wire_next(in, &field) != 1 ||
       field.tag != KILN_WIRE_READY_PID || !kiln__wire_get_number(&field, INT32_MAX, &pid) ||
-      pid == 0 || kiln__wire_next(in, &field) != 0)
-    return false;
+      pid == 0 || kiln__wire_next(in, &field) != 0 || kiln__pool_knows(pool, (pid_t)pid))
+    return false; /* a process that ran guests' code may claim to be any */
   worker->process.fd = pidfd_open((pid_t)pid, 0);
   if (worker->process.fd < 0) return false;
   if (waitid(P_PIDFD, (id_t)worker->process.fd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
@@ -202,9 +214,14 @@ static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in)
   worker->pid = (pid_t)pid;
   worker->zygote = NULL;
   worker->state = KILN_WORKER_IDLE;
-  pool->forking--;
-  pool->idle++;
-  pool->fork_failures = 0;
+  if (worker->from) {
+    worker->from->children_forking--;
+    worker->from->children_idle++;
+  } else if (!worker->image) {
+    pool->forking--;
+    pool->idle++;
+  }
+  if (!worker->from) pool->fork_failures = 0;
   return true;
 }
 
@@ -228,7 +245,10 @@ static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) 
     finish_by_garbage(pool, worker);
     return;
   }
-  finish(pool, worker, &result);
+  if (worker->is_process && result.outcome == KILN_OUTCOME_OK)
+    kiln__image_loaded(pool, worker, &result);
+  else
+    finish(pool, worker, &result);
   kiln__job_result_release(&result);
 }
 
@@ -254,11 +274,11 @@ void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker) {
     }
   } else if (worker->state == KILN_WORKER_FORKING) {
     if (got != 1 || !become_ready(pool, worker, &in)) {
-      note_fork_failure(pool);
+      if (!worker->from) note_fork_failure(pool);
       kiln__worker_end(pool, worker);
     }
   } else {
-    kiln__worker_end(pool, worker); /* an idle one has nothing to say */
+    kiln__worker_end(pool, worker); /* an idle one has nothing to say, nor has one that serves */
   }
   if (got == 1) kiln__wire_in_release(&in);
 }
@@ -281,7 +301,7 @@ void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
     finish_by_exit(pool, worker, &info);
   else if (worker->state == KILN_WORKER_SESSION)
     kiln__session_on_exit(pool, worker, &info);
-  else if (worker->state == KILN_WORKER_IDLE)
+  else if (worker->state == KILN_WORKER_IDLE || worker->state == KILN_WORKER_SERVING)
     kiln__worker_end(pool, worker);
   kiln__pool_unwatch(pool, &worker->process);
   worker->gone = true;
@@ -291,8 +311,11 @@ void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
   if (worker->state == KILN_WORKER_FORKING) {
     /* A zygote that hangs. The workers it owes are asked of the next one. */
     if (worker->zygote) kiln__zygote_end(pool, worker->zygote, /* lost= */ true);
-    note_fork_failure(pool);
+    kiln_worker *from = worker->from;
+    worker->dismissed = from != NULL; /* one loss, its process' */
+    if (!from) note_fork_failure(pool);
     kiln__worker_end(pool, worker);
+    if (from && from->state != KILN_WORKER_ENDING) kiln__worker_end(pool, from);
   } else if (worker->state == KILN_WORKER_RUNNING) {
     kiln__worker_on_channel(pool, worker); /* it may have answered just now */
     if (worker->state != KILN_WORKER_RUNNING) return;
@@ -320,7 +343,10 @@ bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) 
       task->started_ns + ((uint64_t)task->timeout_ms + pool->kill_grace_ms) * UINT64_C(1000000);
   worker->task = task;
   worker->state = KILN_WORKER_RUNNING;
-  pool->idle--;
+  if (worker->image)
+    kiln__image_note_assigned(worker);
+  else
+    pool->idle--;
   atomic_fetch_add(&pool->counters.jobs, 1);
   return true;
 }
@@ -328,7 +354,7 @@ bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) 
 /* ---- strays ------------------------------------------------------------------------------------
  */
 
-static bool is_known(const kiln_pool *pool, pid_t pid) {
+bool kiln__pool_knows(const kiln_pool *pool, pid_t pid) {
   for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
     if (worker->pid == pid) return true;
   for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
@@ -349,7 +375,7 @@ void kiln__worker_kill_strays(kiln_pool *pool) {
     long pid = strtol(at, &end, 10);
     if (end == at) return;
     at = end;
-    if (pid > 0 && !is_known(pool, (pid_t)pid)) kill((pid_t)pid, SIGKILL);
+    if (pid > 0 && !kiln__pool_knows(pool, (pid_t)pid)) kill((pid_t)pid, SIGKILL);
   }
 }
 
@@ -359,7 +385,8 @@ void kiln__worker_reap_strays(kiln_pool *pool) {
   for (;;) {
     siginfo_t info = {0};
     if (waitid(P_ALL, 0, &info, options | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (is_known(pool, info.si_pid)) return; /* reaped by its own event; then we look again */
+    if (kiln__pool_knows(pool, info.si_pid))
+      return; /* reaped by its own event; then we look again */
     waitid(P_PID, (id_t)info.si_pid, &info, options);
   }
 }
