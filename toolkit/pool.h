@@ -103,7 +103,8 @@ typedef enum kiln_pool_image_event {
   KILN_POOL_IMAGE_NOT_LOADED, /* `result` says why */
   KILN_POOL_IMAGE_FAILED,     /* too often in a row: it will not be tried again */
   KILN_POOL_IMAGE_RENEWED,    /* as LOADED, in place of an older process */
-  KILN_POOL_IMAGE_ENDED,      /* it has no process now: the next run makes one */
+  KILN_POOL_IMAGE_EVICTED,    /* its process was ended, being idle or by kiln_pool_image_evict() */
+  KILN_POOL_IMAGE_LOST,       /* its process ended; as after EVICTED the next run makes one */
   KILN_POOL_IMAGE_FREED,      /* the last word: nobody uses it any more */
 } kiln_pool_image_event;
 #define KILN_POOL_IMAGE_FAILURES_MAX 3

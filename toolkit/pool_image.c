@@ -219,42 +219,6 @@ static kiln_job_result failed_result(void) {
 /* ---- its process -------------------------------------------------------------------------------
  */
 
-static uint64_t read_kilobytes(const char *text, const char *name) {
-  const char *at = strstr(text, name);
-  return at ? strtoull(at + strlen(name), NULL, 10) * 1024 : 0;
-}
-
-/* What the process alone has in memory; where the kernel does not tell, what it has beside files'
- * pages. */
-static uint64_t private_bytes(pid_t pid) {
-  char path[64], text[4096];
-  unsigned long resident = 0, shared = 0;
-  snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-  FILE *file = fopen(path, "re");
-  size_t length = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
-  if (file) fclose(file);
-  text[length] = '\0';
-  if (length > 0)
-    return read_kilobytes(text, "Private_Clean:") + read_kilobytes(text, "Private_Dirty:") +
-           read_kilobytes(text, "Swap:");
-  snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-  file = fopen(path, "re");
-  if (!file || fscanf(file, "%*u %lu %lu", &resident, &shared) != 2) resident = shared = 0;
-  if (file) fclose(file);
-  return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* What RLIMIT_DATA counts of it: its forks have that before they begin. */
-static uint64_t data_bytes(pid_t pid, uint64_t otherwise) {
-  char path[64];
-  unsigned long pages = 0;
-  snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-  FILE *file = fopen(path, "re");
-  bool good = file && fscanf(file, "%*u %*u %*u %*u %*u %lu", &pages) == 1;
-  if (file) fclose(file);
-  return good ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : otherwise;
-}
-
 static void dismiss(kiln_pool *pool, kiln_worker *worker) {
   if (!worker || worker->state == KILN_WORKER_ENDING) return;
   kiln_task *task = worker->task; /* a load's */
@@ -307,7 +271,9 @@ void kiln__image_on_end(kiln_pool *pool, kiln_worker *worker) {
     image->fork_failures++;
     image->again_ns = kiln__pool_now_ns() + AGAIN_NS;
   }
-  if (was_announced) image->on_event(image->user, KILN_POOL_IMAGE_ENDED, NULL, 0);
+  if (was_announced && !image->process)
+    image->on_event(image->user, worker->dismissed ? KILN_POOL_IMAGE_EVICTED : KILN_POOL_IMAGE_LOST,
+                    NULL, 0);
 }
 
 void kiln__image_note_assigned(kiln_worker *worker) {
@@ -375,8 +341,8 @@ void kiln__image_loaded(kiln_pool *pool, kiln_worker *worker, kiln_job_result *r
   kiln_task *task = worker->task;
   worker->task = NULL;
   worker->state = KILN_WORKER_SERVING;
-  worker->data_bytes = data_bytes(worker->pid, pool->data_bytes);
-  image->loaded_bytes = private_bytes(worker->pid);
+  worker->data_bytes = kiln__process_data_bytes(worker->pid, pool->data_bytes);
+  image->loaded_bytes = kiln__process_private_bytes(worker->pid);
   image->fork_failures = 0;
   kiln__wire_out_release(&image->fork_child);
   kiln__wire_out_init(&image->fork_child, KILN_WIRE_FORK);

@@ -249,6 +249,11 @@ void kiln__worker_name_call(const kiln_worker *worker, char *ret_name, size_t si
 bool kiln__pool_knows(const kiln_pool *pool, pid_t pid);
 void kiln__pool_wake(kiln_pool *pool);
 
+/* process_memory.c: what the process alone has in memory, or, where the kernel does not tell, what
+ * it has beside files' pages; and what RLIMIT_DATA counts of it. */
+uint64_t kiln__process_private_bytes(pid_t pid);
+uint64_t kiln__process_data_bytes(pid_t pid, uint64_t otherwise);
+
 /* pool_image.c */
 /* Gives the task that has waited longest for an image with an idle fork, if it has waited since
  * before `before_ns`. True: there was one. */
