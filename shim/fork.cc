@@ -58,7 +58,8 @@ bool WithoutHidden(v8::Local<v8::Context> context, v8::Local<v8::Array> keys,
   }
   v8::Isolate *isolate = state->isolate->v8;
   v8::Local<v8::Set> hidden = state->hidden.Get(isolate);
-  std::vector<v8::Local<v8::Value>> left;
+  v8::Local<v8::Array> left = v8::Array::New(isolate);
+  uint32_t count = 0;
   for (uint32_t i = 0; i < keys->Length(); i++) {
     v8::HandleScope scope(isolate);
     v8::Local<v8::Value> key;
@@ -66,11 +67,11 @@ bool WithoutHidden(v8::Local<v8::Context> context, v8::Local<v8::Array> keys,
     if (!keys->Get(context, i).ToLocal(&key) || !hidden->Has(context, key).To(&is_hidden)) {
       return false;
     }
-    if (!is_hidden) {
-      left.push_back(key);
+    if (!is_hidden && !left->CreateDataProperty(context, count++, key).FromMaybe(false)) {
+      return false;
     }
   }
-  *ret_keys = v8::Array::New(isolate, left.data(), left.size());
+  *ret_keys = left;
   return true;
 }
 

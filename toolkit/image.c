@@ -190,8 +190,11 @@ static void on_event(void *user, kiln_pool_image_event event, const kiln_job_res
       break;
     case KILN_POOL_IMAGE_FREED:
       answered = true;
+      if (image->listed)
+        (void)kiln__fail(&refusal, KILN_ECLOSING, NULL, "the service is stopping");
+      else
+        (void)kiln__fail(&refusal, KILN_NOT_FOUND, NULL, "image: it has been deleted");
       unlist(&k->images, image);
-      (void)kiln__fail(&refusal, KILN_ECLOSING, NULL, "the service is stopping");
       break;
   }
   if (answered) image->done = NULL;

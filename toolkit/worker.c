@@ -239,11 +239,10 @@ static void answer(kiln_work *work) {
 }
 
 /* The image is loaded: this process forks from now on, with no thread but this one. Never returns
- * if that cannot be. */
+ * if that cannot be. Its garbage is not collected: forks are quicker with what V8 has at hand. */
 static void become_image(kiln_work *work) {
   kiln_engine *engine = work->engine;
   kv8_heap_statistics heap;
-  kv8_isolate_collect_garbage(engine->isolate);
   if (kv8_isolate_get_heap_statistics(engine->isolate, &heap, /* err= */ NULL) == KV8_OK) {
     engine->image_heap_bytes = heap.total_heap_size;
     engine->image_buffer_bytes = heap.external_memory;
