@@ -143,6 +143,38 @@ kiln_status kiln__engine_again(const kiln *k, const kiln__engine *engine, const 
 kiln_status kiln__find_engine(const kiln *k, kiln_span spec, const kiln__engine **ret_engine,
                               kiln_error *err);
 
+/* Every public call on an open kiln is between these two, so that kiln_close() can wait for it.
+ * KILN_ECLOSING. */
+kiln_status kiln__enter(kiln *k, kiln_error *err);
+void kiln__leave(kiln *k);
+
+/* Checks all of a command against the limits. */
+kiln_status kiln__check_command(const kiln *k, const kiln_command *command, kiln_error *err);
+
+/* Checks all of a request against the limits. */
+kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln_error *err);
+
+/* Looks a blob up; *ret_info may be NULL. KILN_NOT_FOUND also where the store fails (it counts
+ * that). `engine`: whose the entry must be; NULL: anyone's. */
+kiln_status kiln__lookup(kiln *k, const kiln__engine *engine, const kcc_digest *key,
+                         kiln_bytes **ret_blob, kcc_entry_info *ret_info, kiln_error *err);
+
+/* SHA-256 of a source, computed once however often it is asked for. */
+kcc_status kiln__source_digest(kiln_bytes *source, kcc_digest *ret_digest, kcc_error *err);
+
+/* What the key of such a request is made of. It lends from the request, and its parameters from
+ * `params`, which has room for KILN_PARAMS_MAX. */
+kcc_status kiln__parts_of(const kiln__engine *engine, const kiln_request *request,
+                          const kcc_digest *source, uint64_t source_length, kiln_mode mode,
+                          kiln_bytes *workload, kcc_span *params, kcc_key_parts *ret_parts,
+                          kcc_error *err);
+
+/* The key of a request to `engine` whose source has this digest. `mode` and `workload` are those of
+ * the blob looked for; kind, name, offsets and parameters are the request's. */
+kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,
+                         const kcc_digest *source, uint64_t source_length, kiln_mode mode,
+                         kiln_bytes *workload, kcc_digest *ret_key, kiln_error *err);
+
 /* Sources as a job has them; to be freed. NULL: no memory. */
 kiln_job_source *kiln__copy_sources(const kiln_named_source *sources, size_t count);
 
