@@ -70,7 +70,6 @@ struct kiln_pool_session {
   unsigned refs;
   kiln_session_end end; /* as soon as it is to end */
   bool busy;            /* one of its tasks is in the pool's queue or runs */
-  bool ending;          /* in the list of those to be ended */
   struct kiln_pool_session *next_ending;
   kiln_task *waiting_first, **waiting_end;
   unsigned waiting;

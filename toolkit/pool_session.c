@@ -50,7 +50,6 @@ void kiln_pool_session_end(kiln_pool_session *session, kiln_session_end end) {
   bool is_first = session->end == KILN_SESSION_LIVES;
   if (is_first) {
     session->end = end;
-    session->ending = true;
     session->next_ending = pool->ending_first;
     pool->ending_first = ref(session);
   }

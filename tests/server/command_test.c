@@ -12,7 +12,8 @@
 #include "server/session.h"
 
 static bool is(kiln_span span, const char *text) {
-  return span.length == strlen(text) && memcmp(span.data, text, span.length) == 0;
+  return span.length == strlen(text) &&
+         (span.length == 0 || memcmp(span.data, text, span.length) == 0);
 }
 
 static const srv_route *find(const char *method, const char *url) {

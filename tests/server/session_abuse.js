@@ -31,6 +31,11 @@ function raw(port, text) {
   });
 }
 
+// On a machine that is busy with other things V8 may not end a loop within its grace, and the session goes.
+function isTimeLimit({ json }) {
+  return json.error.code === 'ERR_SCRIPT_EXECUTION_TIMEOUT' || (json.error.code === 'ERR_SESSION_GONE' && /time_limit/.test(json.error.message));
+}
+
 // Asks and hangs up.
 function leave(port, text) {
   const socket = net.connect(port, '127.0.0.1', () => { socket.write(text, () => socket.destroy()); });
@@ -210,7 +215,7 @@ module.exports = ({ test }) => {
       const running = busy.map((context) => other.ask('POST', `${context.url}/run?timeout=1500`, 'for (;;);'));
       await until(async () => (await Promise.all(busy.map((context) => other.ok('GET', `/v1/sessions/${context.session}`)))).every((info) => info.idleMs === 0));
       await other.fails(503, { code: 'ERR_BUSY' }, 'POST', '/v1/contexts');
-      for (const answer of await Promise.all(running)) assert.strictEqual(answer.json.error.code, 'ERR_SCRIPT_EXECUTION_TIMEOUT');
+      for (const answer of await Promise.all(running)) assert.ok(isTimeLimit(answer), String(answer.bytes));
     });
   });
   test('', '50 clients of one session: in order, none lost', async (k) => {
@@ -231,8 +236,8 @@ module.exports = ({ test }) => {
     assert.strictEqual(ran.length, 150);
     const looping = contexts.slice(0, 2).map((context) => k.ask('POST', `${context.url}/run?timeout=300`, 'for (;;);'));
     assert.strictEqual(await contexts[40].run('mine'), 40);
-    await Promise.all(looping);
-    await Promise.all(contexts.map((context) => context.end()));
+    for (const answer of await Promise.all(looping)) assert.ok(isTimeLimit(answer), String(answer.bytes));
+    await Promise.all(contexts.slice(2).map((context) => context.end()));
     assert.ok(await k.stat('sessions_open') <= 64);
   });
   test('', 'clients that go away leave nothing behind', async (k) => {

@@ -7,7 +7,7 @@ const assert = require('assert');
 const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
-const { UNDEFINED } = require('./session_support.js');
+const { UNDEFINED, WITH } = require('./session_support.js');
 
 const STATUS = { code: 'ERR_VM_MODULE_STATUS' };
 
@@ -61,7 +61,7 @@ module.exports = ({ test }) => {
   });
   test('MO07 MO09 ML04 ML05 OLD15', 'requests: in order, once each, with attributes', async (k) => {
     const context = await k.context();
-    const made = await k.make('module', { context: context.id, source: 'import "b"; import "a"; import {} from "b"; export * from "c"; import d from "d" assert { type: "json", other: "x" };' });
+    const made = await k.make('module', { context: context.id, source: `import "b"; import "a"; import {} from "b"; export * from "c"; import d from "d" ${WITH} { type: "json", other: "x" };` });
     assert.deepStrictEqual(made.moduleRequests.map((request) => request.specifier), ['b', 'a', 'c', 'd']);
     assert.deepStrictEqual(made.moduleRequests[3].attributes, { type: 'json', other: 'x' });
     const target = await k.make('module', { context: context.id, exports: { default: 1 } });

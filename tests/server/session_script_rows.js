@@ -7,7 +7,7 @@ const assert = require('assert');
 const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
-const { UNDEFINED } = require('./session_support.js');
+const { UNDEFINED, WITH } = require('./session_support.js');
 
 // What official Node makes of a blob: { rejected, result, leaked }
 function consume(k, source, blob, filename = 'evalmachine.<anonymous>') {
@@ -87,7 +87,7 @@ module.exports = ({ test }) => {
     for (const id of [one, data, thenable]) await k.ok('POST', `/v1/modules/${id}/link`);
     const importModuleDynamically = [{ specifier: 'one', module: one }, { specifier: 'then', module: thenable },
       { specifier: 'data', attributes: { type: 'json' }, module: data }];
-    const body = 'for (const p of [import("one"), import("data", { assert: { type: "json" } }), import("then"), import("data"), import("none")]) p.then((m) => log.push(m.v || m.default || m), (e) => log.push(e.code))';
+    const body = `for (const p of [import("one"), import("data", { ${WITH}: { type: "json" } }), import("then"), import("data"), import("none")]) p.then((m) => log.push(m.v || m.default || m), (e) => log.push(e.code))`;
     const wanted = ['ERR_VM_MODULE_LINK_FAILURE', 'ERR_VM_MODULE_LINK_FAILURE', 'thenable!', 1, { a: 1 }];
     const check = async () => {
       const log = await context.run('var seen = log; log = []; seen');

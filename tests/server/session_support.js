@@ -132,6 +132,8 @@ class Context {
   end() { return this.kilnd.ok('DELETE', `/v1/sessions/${this.session}`, undefined, 204); }
 }
 
+// The tests run in the Node whose engine kilnd has; V8 12.6 has dropped import assertions.
+const WITH = Number(process.versions.node.split('.')[0]) >= 22 ? 'with' : 'assert';
 const UNDEFINED = { type: 'undefined' };
 
 // Collects tests, runs them one after the other, prints what failed. A test's name begins with the ids of the rows it
@@ -160,4 +162,4 @@ class Suite {
   }
 }
 
-module.exports = { Kilnd, Context, Suite, UNDEFINED };
+module.exports = { Kilnd, Context, Suite, UNDEFINED, WITH };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// node sessions.js KILND ENGINE-PROGRAM [ONLY]: node:vm's promises (tests/vm/rows.json) over HTTP, row by row, and abuse of
+// node sessions.js KILND ENGINE-PROGRAM [ONLY [OPTION...]]: node:vm's promises (tests/vm/rows.json) over HTTP, row by row, and abuse of
 // the routes. session_rows.json says which rows have no test here, and why; every row is in one place or the other.
 'use strict';
 
@@ -9,7 +9,7 @@ const fs = require('fs');
 const path = require('path');
 const { Kilnd, Suite } = require('./session_support.js');
 
-const [kilndPath, enginePath, only] = process.argv.slice(2);
+const [kilndPath, enginePath, only, ...options] = process.argv.slice(2);
 
 function read(...names) {
   return JSON.parse(fs.readFileSync(path.join(__dirname, ...names), 'utf8'));
@@ -41,7 +41,7 @@ async function main() {
   const abuse = new Suite();
   for (const name of ['context', 'script', 'module']) require(`./session_${name}_rows.js`)(rows);
   require('./session_abuse.js')(abuse);
-  const kilnd = await Kilnd.start(kilndPath, enginePath, ['--timeout-default', '3000']);
+  const kilnd = await Kilnd.start(kilndPath, enginePath, ['--timeout-default', '3000', ...options]);
   let failed = 0;
   try {
     failed = await rows.run(kilnd, only) + await abuse.run(kilnd, only);
@@ -50,8 +50,9 @@ async function main() {
     assert.strictEqual(await kilnd.stop(), 0, kilnd.log);
   }
   const counted = count(rows.ids);
-  console.log(`${rows.tests.length + abuse.tests.length - failed} of ${rows.tests.length + abuse.tests.length} tests pass; ` +
-    `${counted.tested} of ${counted.meaningful} rows that mean something over HTTP are tested (${counted.all} rows in all)`);
+  const checks = rows.tests.length + abuse.tests.length;
+  console.log(`${counted.tested} of ${counted.meaningful} rows that mean something over HTTP are tested (${counted.all} rows in all)`);
+  console.log(`${Math.floor((100 * (checks - failed)) / checks)}%: Checks: ${checks}, Failures: ${failed}, Errors: 0`);
   return failed;
 }
 
