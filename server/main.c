@@ -103,6 +103,8 @@ static bool open_kiln(srv_server *server, const char *store) {
   wanted.store_path = store;
   wanted.forget_sources = options->no_sources;
   wanted.sandbox_required = !options->allow_unsandboxed;
+  wanted.crashes_max = (unsigned)options->crashes_max;
+  wanted.large_pages = true;
   wanted.jitless = options->jitless;
   wanted.engine_path = options->engine_program;
   wanted.engines = options->engines.items;

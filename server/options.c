@@ -51,6 +51,8 @@ static const struct option_row {
      "jobs at once (0: one per core)"},
     {"queue", "N", NUMBER, offsetof(srv_options, queue), 256, 1, 1000000,
      "jobs waiting beyond that (256); then 503"},
+    {"crashes-max", "N", NUMBER, offsetof(srv_options, crashes_max), 3, 0, 1000000,
+     "a source that crashed so often is refused for an hour (3; 0: never)"},
     {"timeout-default", "MS", NUMBER, offsetof(srv_options, timeout_default_ms), 5000, 1, 86400000,
      "a job's time limit where the request names none (5000)"},
     {"timeout-max", "MS", NUMBER, offsetof(srv_options, timeout_max_ms), 60000, 1, 86400000,

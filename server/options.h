@@ -30,6 +30,7 @@ typedef struct srv_options {
   bool no_sources;
   bool allow_unsandboxed;
   bool jitless;
+  uint64_t crashes_max;
   bool access_log;
   bool help;
   bool version;

@@ -48,8 +48,8 @@ typedef struct kiln_engine {
 void kiln__console_write(void *user, const char *level, kv8_span text);
 
 /* Serves fork requests at KILN_CHANNEL until it closes. `v8_flags`: those beside the engine's own,
- * or "". Returns the exit code. */
-int kiln_zygote_main(pid_t parent, const char *v8_flags);
+ * or "". `large_pages`: see large_pages.h. Returns the exit code. */
+int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages);
 
 /* Serves fork requests at KILN_CHANNEL until it closes, and exits then. */
 _Noreturn void kiln_zygote_serve(kiln_engine *engine, pid_t parent);

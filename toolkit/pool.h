@@ -27,6 +27,7 @@ typedef struct kiln_pool_options {
   unsigned kill_grace_ms;
   bool sandbox_required; /* or the first hello fails */
   bool jitless;
+  bool large_pages; /* for V8's code, where there are such */
 } kiln_pool_options;
 
 /* Starts thread and zygote. The pool may be used, and be freed, only after kiln_pool_await(). */

@@ -332,9 +332,11 @@ static void take_down(kiln_pool *pool) {
     if (task) kiln__pool_fail(pool, task, /* ran= */ true, KILN_ECLOSING, reason);
   }
   free_gone(pool);
+  /* A keeper cannot end before those it kept are reaped, strays too. */
   while (pool->workers || pool->zygotes) {
-    wait_for_events(pool, /* wait_ms= */ -1);
+    wait_for_events(pool, /* wait_ms= */ 20);
     free_gone(pool);
+    kiln__worker_reap_strays(pool);
   }
   /* What was forked and never announced. Nobody forks any more, and no pid can be reused before it
    * is reaped here. */

@@ -83,7 +83,8 @@ typedef enum kiln_worker_state {
   KILN_WORKER_RUNNING,
   KILN_WORKER_SESSION,
   KILN_WORKER_SERVING, /* an image's process: it forks */
-  KILN_WORKER_ENDING
+  KILN_WORKER_ENDING,
+  KILN_WORKER_KEEPER /* none: the first process of workers' pid namespace, which ends after them */
 } kiln_worker_state;
 
 typedef struct kiln_zygote kiln_zygote;
@@ -125,6 +126,7 @@ struct kiln_zygote {
   bool ready;
   bool ending; /* told to go: its end is no loss */
   bool gone;
+  kiln_worker *keeper; /* NULL: none */
   unsigned forks;
   uint64_t hello_due_ns;
 };
@@ -146,7 +148,7 @@ struct kiln_pool {
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
   kiln_wire_out filter_message;
-  bool jitless, sandbox_required;
+  bool jitless, sandbox_required, large_pages;
   kiln_engine_info engine; /* from the first hello */
   uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */
   kiln_pool_counters counters;
@@ -211,6 +213,8 @@ bool kiln__worker_ask(kiln_pool *pool, const kiln_fork *fork);
 /* Gives an idle worker the task. False: it could not be given to this one; the task is still the
  * caller's. */
 bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task);
+/* Watches a process that is this thread's child, but no worker. NULL: it is none, or no memory. */
+kiln_worker *kiln__worker_adopt_keeper(kiln_pool *pool, pid_t pid);
 void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker);
 void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker);
 void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker);

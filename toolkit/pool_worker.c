@@ -40,6 +40,8 @@ bool kiln__worker_ask(kiln_pool *pool, const kiln_fork *fork) {
     note_fork_failure(pool);
     return false;
   }
+  int yes = 1;
+  setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)); /* who says it is ready */
   worker->state = KILN_WORKER_FORKING;
   worker->forbidden_call = -1;
   worker->channel = (kiln_watch){KILN_WATCH_WORKER_CHANNEL, worker, pair[0]};
@@ -194,16 +196,10 @@ static void finish_by_garbage(kiln_pool *pool, kiln_worker *worker) {
 /* ---- hearing it --------------------------------------------------------------------------------
  */
 
-/* Makes an announced worker usable. The pid is believed only if it is a child of this thread's. */
-static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
-  kiln_wire_field field;
-  uint64_t pid = 0;
+/* Watches a process, if it is a child of this thread's. */
+static bool watch_process(kiln_pool *pool, kiln_worker *worker, pid_t pid) {
   siginfo_t info = {0};
-  if (in->type != KILN_WIRE_READY || kiln__wire_next(in, &field) != 1 ||
-      field.tag != KILN_WIRE_READY_PID || !kiln__wire_get_number(&field, INT32_MAX, &pid) ||
-      pid == 0 || kiln__wire_next(in, &field) != 0 || kiln__pool_knows(pool, (pid_t)pid))
-    return false; /* a process that ran guests' code may claim to be any */
-  worker->process.fd = pidfd_open((pid_t)pid, 0);
+  worker->process.fd = pid > 0 ? pidfd_open(pid, 0) : -1;
   if (worker->process.fd < 0) return false;
   if (waitid(P_PIDFD, (id_t)worker->process.fd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
       !kiln__pool_watch(pool, &worker->process)) {
@@ -211,7 +207,32 @@ static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in)
     worker->process.fd = -1;
     return false;
   }
-  worker->pid = (pid_t)pid;
+  worker->pid = pid;
+  return true;
+}
+
+kiln_worker *kiln__worker_adopt_keeper(kiln_pool *pool, pid_t pid) {
+  kiln_worker *keeper = calloc(1, sizeof(*keeper));
+  if (!keeper) return NULL;
+  keeper->state = KILN_WORKER_KEEPER;
+  keeper->channel = (kiln_watch){KILN_WATCH_WORKER_CHANNEL, keeper, -1};
+  keeper->process = (kiln_watch){KILN_WATCH_WORKER_PROCESS, keeper, -1};
+  if (!watch_process(pool, keeper, pid)) {
+    free(keeper);
+    return NULL;
+  }
+  keeper->next = pool->workers;
+  pool->workers = keeper;
+  return keeper;
+}
+
+/* Makes an announced worker usable. Which process it is the kernel has told: it may know itself
+ * under another number. */
+static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
+  /* An image's process might answer for its fork. */
+  if (in->type != KILN_WIRE_READY || in->length != 0 || kiln__pool_knows(pool, in->sender) ||
+      !watch_process(pool, worker, in->sender))
+    return false;
   worker->zygote = NULL;
   worker->state = KILN_WORKER_IDLE;
   if (worker->from) {
@@ -283,6 +304,12 @@ void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker) {
   if (got == 1) kiln__wire_in_release(&in);
 }
 
+/* With it all of its workers have ended, and its zygote can fork none. */
+static void lose_keeper(kiln_pool *pool, const kiln_worker *keeper) {
+  for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
+    if (zygote->keeper == keeper) kiln__zygote_end(pool, zygote, /* lost= */ true);
+}
+
 void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
   siginfo_t info = {0};
   if (worker->gone || worker->process.fd < 0) return;
@@ -303,6 +330,8 @@ void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
     kiln__session_on_exit(pool, worker, &info);
   else if (worker->state == KILN_WORKER_IDLE || worker->state == KILN_WORKER_SERVING)
     kiln__worker_end(pool, worker);
+  else if (worker->state == KILN_WORKER_KEEPER)
+    lose_keeper(pool, worker);
   kiln__pool_unwatch(pool, &worker->process);
   worker->gone = true;
 }

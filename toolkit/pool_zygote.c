@@ -59,7 +59,12 @@ static void filter_environment(const kiln_pool *pool, char **ret_environment, si
  * process group: Ctrl-C on a terminal is for us, who end the engines when their jobs are done. */
 static int spawn(const kiln_pool *pool, int channel, pid_t *ret_pid) {
   char parent[16];
-  char *arguments[] = {pool->engine_path, (char[]){"--zygote"}, parent, pool->v8_flags, NULL};
+  char *arguments[] = {pool->engine_path,
+                       (char[]){"--zygote"},
+                       parent,
+                       pool->v8_flags ? pool->v8_flags : (char[]){""},
+                       pool->large_pages ? (char[]){"large-pages"} : NULL,
+                       NULL};
   char *environment[16];
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
@@ -182,8 +187,11 @@ static bool copy_text(const kiln_wire_field *field, char *to, size_t size) {
   return true;
 }
 
-static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret_data_bytes) {
+static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret_data_bytes,
+                         uint64_t *ret_keeper) {
   kiln_wire_field field;
+  const unsigned may_be_absent =
+      1u << KILN_WIRE_HELLO_DATA | 1u << KILN_WIRE_HELLO_LAYERS | 1u << KILN_WIRE_HELLO_KEEPER;
   uint64_t tag = 0, layers = 0;
   unsigned seen = 0;
   int stepped;
@@ -209,6 +217,9 @@ static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret
       case KILN_WIRE_HELLO_LAYERS:
         good = kiln__wire_get_number(&field, UINT32_MAX, &layers);
         break;
+      case KILN_WIRE_HELLO_KEEPER:
+        good = kiln__wire_get_number(&field, INT32_MAX, ret_keeper);
+        break;
       case KILN_WIRE_HELLO_DATA:
         good = kiln__wire_get_number(&field, KILN_DATA_BYTES_MAX, ret_data_bytes);
         break;
@@ -221,8 +232,7 @@ static bool decode_hello(kiln_wire_in *in, kiln_engine_info *info, uint64_t *ret
   info->cached_data_tag = (uint32_t)tag;
   info->layers = (uint32_t)layers;
   info->protocol = KILN_WIRE_PROTOCOL;
-  return stepped == 0 &&
-         (seen | 1u << KILN_WIRE_HELLO_DATA | 1u << KILN_WIRE_HELLO_LAYERS) == 0xfeu;
+  return stepped == 0 && (seen | may_be_absent) == 0x1feu;
 }
 
 static bool is_same_engine(const kiln_engine_info *a, const kiln_engine_info *b) {
@@ -248,11 +258,11 @@ static bool has_required_layers(kiln_pool *pool, const kiln_engine_info *info) {
 
 /* The engine a pool began with is part of every key of its jobs: another one, installed meanwhile,
  * must wait for the next start. */
-static bool accept_hello(kiln_pool *pool, kiln_wire_in *in) {
+static bool accept_hello(kiln_pool *pool, kiln_zygote *zygote, kiln_wire_in *in) {
   kiln_engine_info info = {0};
-  uint64_t data_bytes = 0;
+  uint64_t data_bytes = 0, keeper = 0;
   memcpy(info.name, pool->engine.name, sizeof(info.name));
-  if (!decode_hello(in, &info, &data_bytes)) {
+  if (!decode_hello(in, &info, &data_bytes, &keeper)) {
     note_trouble(pool, "it did not introduce itself as a kiln-engine does");
     return false;
   }
@@ -264,6 +274,13 @@ static bool accept_hello(kiln_pool *pool, kiln_wire_in *in) {
   if (pool->jitless && (info.layers & UINT32_C(1) << KILN_LAYER_SECCOMP))
     info.layers |= UINT32_C(1) << KILN_LAYER_JITLESS;
   if (!has_required_layers(pool, &info)) return false;
+  if (keeper > 0) {
+    zygote->keeper = kiln__worker_adopt_keeper(pool, (pid_t)keeper);
+    if (!zygote->keeper) {
+      note_trouble(pool, "it named a process that is no child of this one");
+      return false;
+    }
+  }
   if (pool->engine.protocol == 0) pool->engine = info;
   pool->data_bytes = data_bytes;
   return true;
@@ -290,7 +307,8 @@ void kiln__zygote_on_channel(kiln_pool *pool, kiln_zygote *zygote) {
   } else if (got < 0) {
     note_trouble(pool, "it did not introduce itself as a kiln-engine does");
   }
-  bool good = got == 1 && !zygote->ready && accept_hello(pool, &in) && send_filters(pool, zygote);
+  bool good =
+      got == 1 && !zygote->ready && accept_hello(pool, zygote, &in) && send_filters(pool, zygote);
   if (got == 1) kiln__wire_in_release(&in);
   if (!good) {
     kiln__zygote_end(pool, zygote, /* lost= */ true);

@@ -7,6 +7,7 @@
 #include "toolkit/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -31,9 +32,15 @@
 /* V8's background threads use processor time too; the deadline proper is the wall clock's. */
 #define CPU_THREADS 5
 
+/* A pipe's ends: closed by all who may write, it tells its reader that they are gone. */
+static int lifeline[2] = {-1, -1};
+
 bool kiln_sandbox_die_with(pid_t parent) {
   /* The signal comes only for a death from now on: look whether it has happened already. */
-  return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return false;
+  pid_t now = getppid();
+  /* From a pid namespace the parent has no number. If it has gone, the channel is closed, too. */
+  return now == parent || (now == 0 && lifeline[1] >= 0);
 }
 
 static bool limit(__rlimit_resource_t resource, rlim_t value) {
@@ -196,9 +203,27 @@ bool kiln_sandbox_prepare(pid_t parent) {
   return true;
 }
 
+bool kiln_sandbox_make_lifeline(void) {
+  return pipe2(lifeline, O_CLOEXEC) == 0;
+}
+
+void kiln_sandbox_keep(void) {
+  char byte;
+  prctl(PR_SET_NAME, "kiln-keeper");
+  if (dup2(lifeline[0], KILN_CHANNEL) == KILN_CHANNEL && close_range(KILN_CHANNEL + 1, ~0u, 0) == 0)
+    while (read(KILN_CHANNEL, &byte, 1) != 0) continue;
+  _exit(EXIT_SUCCESS);
+}
+
+static bool close_all_but_channel(void) {
+  if (lifeline[1] < 0) return close_range(KILN_CHANNEL + 1, ~0u, 0) == 0;
+  unsigned kept = (unsigned)lifeline[1];
+  return (kept == KILN_CHANNEL + 1 || close_range(KILN_CHANNEL + 1, kept - 1, 0) == 0) &&
+         close_range(kept + 1, ~0u, 0) == 0;
+}
+
 bool kiln_sandbox_detach(int channel, pid_t parent) {
-  if (dup2(channel, KILN_CHANNEL) != KILN_CHANNEL) return false;
-  if (close_range(KILN_CHANNEL + 1, ~0u, 0) != 0) return false;
+  if (dup2(channel, KILN_CHANNEL) != KILN_CHANNEL || !close_all_but_channel()) return false;
   return kiln_sandbox_die_with(parent);
 }
 

@@ -24,6 +24,11 @@ bool kiln_sandbox_prepare(pid_t parent);
  * among them if they can. PR_SET_PDEATHSIG is to be set again. */
 uint32_t kiln_sandbox_confine(void);
 
+/* Once in the zygote, if it has KILN_LAYER_PID: what its first child is to do. A pid namespace ends
+ * with its first process, so this one waits until the zygote and all it has forked are gone. */
+bool kiln_sandbox_make_lifeline(void);
+_Noreturn void kiln_sandbox_keep(void);
+
 /* Once in the zygote: the filters workers are to load (struct sock_filter), copied. False: no
  * memory, or too long. */
 bool kiln_sandbox_take_filter(kiln_filter_kind kind, const void *program, size_t length);

@@ -114,6 +114,7 @@ uint32_t kiln_sandbox_confine(void) {
     if (unshare(CLONE_NEWNET) == 0) layers |= bit(KILN_LAYER_NETWORK);
     if (unshare(CLONE_NEWIPC | CLONE_NEWUTS) == 0) layers |= bit(KILN_LAYER_IPC);
     if (enter_empty_mounts()) layers |= bit(KILN_LAYER_MOUNT);
+    if (unshare(CLONE_NEWPID) == 0) layers |= bit(KILN_LAYER_PID);
     user = (!root || drop_user()) && drop_capabilities();
   }
   if (user) layers |= bit(KILN_LAYER_USER);

@@ -5,6 +5,7 @@
  */
 #include "toolkit/service.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,7 @@ static void destroy(kiln *k, unsigned drain_ms) {
   kcc_store_close(k->store);
   kiln_flights_free(k->flights);
   kiln__images_destroy(&k->images);
+  kiln__offenders_free(k->offenders);
   (void)pthread_cond_destroy(&k->idle);
   (void)pthread_mutex_destroy(&k->mutex);
   free(k);
@@ -130,6 +132,11 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
     if (k->flights == NULL) {
       status = kiln__fail(err, KILN_ENOMEM, NULL, "no memory for the table of flights");
     }
+  }
+  if (status == KILN_OK && k->options.crashes_max > 0) {
+    k->offenders = kiln__offenders_new(k->options.crashes_max);
+    if (k->offenders == NULL)
+      status = kiln__fail(err, KILN_ENOMEM, NULL, "no memory for the table of offenders");
   }
   if (status != KILN_OK) {
     destroy(k, /* drain_ms= */ 0);
@@ -166,6 +173,39 @@ void kiln__leave(kiln *k) {
   (void)pthread_mutex_unlock(&k->mutex);
 }
 
+void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result) {
+  /* A kill may be an operator's, or for the memory of others. */
+  if (k->offenders != NULL && source != NULL && result->status == KILN_OK &&
+      result->outcome == KILN_OUTCOME_CRASHED && result->signal != SIGKILL)
+    kiln__offenders_note(k->offenders, source, kiln__now_ns());
+}
+
+/* Answers for a source that has crashed too often, without trying it again. */
+static bool refuse_offender(kiln *k, const kiln__engine *engine, const kiln_request *request,
+                            kiln_done_fn done, void *user) {
+  char message[160];
+  if (k->offenders == NULL) return false;
+  uint64_t left_ms = kiln__offenders_left_ms(k->offenders, request->source, kiln__now_ns());
+  if (left_ms == 0) return false;
+  (void)snprintf(message, sizeof(message),
+                 "this source has crashed its engine process %u times; it is refused for another "
+                 "%llu s",
+                 k->options.crashes_max, (unsigned long long)(left_ms + 999) / 1000);
+  kiln_response response = {.op = request->op,
+                            .outcome = KILN_OUTCOME_CRASHED,
+                            .engine = engine->info.name,
+                            .code = KILN_CODE_REFUSED,
+                            .name = "Error",
+                            .message = message,
+                            .stack = "",
+                            .resource = "",
+                            .source_line = "",
+                            .cached_data_rejected = -1};
+  atomic_fetch_add(&k->refused, 1);
+  done(user, &response);
+  return true;
+}
+
 kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
                         kiln_error *err) {
   uint64_t started_ns = kiln__now_ns();
@@ -175,7 +215,7 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
   const kiln__engine *engine;
   status = kiln__find_engine(k, request->engine, &engine, err);
   if (status == KILN_OK) status = kiln__check_request(k, request, err);
-  if (status == KILN_OK) {
+  if (status == KILN_OK && !refuse_offender(k, engine, request, done, user)) {
     switch (request->op) {
       case KILN_COMPILE:
       case KILN_CREATE_CACHED_DATA:

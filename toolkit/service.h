@@ -20,6 +20,7 @@
 #include "cache/kcc.h"
 #include "toolkit/flight.h"
 #include "toolkit/kiln.h"
+#include "toolkit/offenders.h"
 #include "toolkit/pool.h"
 
 /* What may wait for the writer: more is answered without being stored. */
@@ -64,6 +65,7 @@ void kiln__writer_stop(kiln__writer *writer);
   X(bypasses)                 \
   X(rejected)                 \
   X(busy)                     \
+  X(refused)                  \
   X(canary_runs)              \
   X(canary_failures)          \
   X(blobs_quarantined)        \
@@ -106,6 +108,7 @@ struct kiln {
   size_t engines_count; /* at least one: the first is the default */
   kcc_store *store;     /* NULL: none */
   kiln_flights *flights;
+  kiln_offenders *offenders; /* NULL: no source is ever refused */
   kiln__writer writer;
   kiln__sessions *sessions;
   kiln__images images;
@@ -177,6 +180,9 @@ kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request
 
 /* Sources as a job has them; to be freed. NULL: no memory. */
 kiln_job_source *kiln__copy_sources(const kiln_named_source *sources, size_t count);
+
+/* Remembers a source whose job crashed its engine. */
+void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result);
 
 /* A job with the request's common parts and this kiln's limits. */
 void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job);

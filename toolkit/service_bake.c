@@ -234,6 +234,7 @@ static void baked(void *user, const kiln_job_result *result) {
     return;
   }
   kiln_response response;
+  kiln__note_end(b->k, b->source, result);
   response_init(b->engine, &b->key, b->parts.source_length, /* blob= */ NULL, &response);
   kiln__response_from_job(result, &response);
   if (result->status == KILN_OK && result->outcome == KILN_OUTCOME_OK) {
@@ -287,9 +288,7 @@ static bake *bake_new(kiln *k, const kiln__engine *engine, const kiln_request *r
       b->flight.id.bytes[i] ^= (uint8_t)(number >> (8 * i));
     b->blob = kiln_bytes_ref(request->blob);
   }
-  if (b->keep_source || b->is_import || !engine->info.verifies_checksum) {
-    b->source = kiln_bytes_ref(request->source);
-  }
+  b->source = kiln_bytes_ref(request->source);
   /* An import's stands for a program that was run, and is no script. */
   if (b->keep_source && !b->is_import && request->workload != NULL) {
     b->workload = kiln_bytes_ref(request->workload);

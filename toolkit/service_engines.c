@@ -75,7 +75,8 @@ static kiln_pool_options pool_options(const kiln *k) {
                              .forks_per_zygote = k->options.forks_per_zygote,
                              .kill_grace_ms = k->options.kill_grace_ms,
                              .sandbox_required = k->options.sandbox_required,
-                             .jitless = k->options.jitless};
+                             .jitless = k->options.jitless,
+                             .large_pages = k->options.large_pages};
 }
 
 /* Starts an engine's pool and keeps how. */

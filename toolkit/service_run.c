@@ -23,6 +23,7 @@ typedef struct task {
   kiln_done_fn done;
   void *user;
   uint64_t started_ns;
+  kiln_bytes *source; /* NULL: of a measurement, or named by its key */
   bool offered;
   bool looked_up;
   int consumer_signal;
@@ -116,17 +117,23 @@ static task *task_new(kiln *k, const kiln__engine *engine, const kiln_request *r
   t->k = k;
   t->engine = engine;
   t->op = request->op;
+  if (request->source != NULL) t->source = kiln_bytes_ref(request->source);
   t->done = done;
   t->user = user;
   t->started_ns = started_ns;
   return t;
 }
 
+static void task_free(task *t) {
+  if (t != NULL) kiln_bytes_unref(t->source);
+  free(t);
+}
+
 /* On the writer thread. */
 static void remove_rejected(kiln__work *work) {
   task *t = (task *)(void *)work;
   (void)kcc_store_remove(t->k->store, &t->blob_key, /* err= */ NULL);
-  free(t);
+  task_free(t);
 }
 
 /* On the writer thread. */
@@ -140,7 +147,7 @@ static void quarantine_killer(kiln__work *work) {
     (void)snprintf(reason, sizeof(reason), "engine died while it was consumed");
   }
   (void)kcc_store_quarantine(t->k->store, &t->blob_key, reason, /* err= */ NULL);
-  free(t);
+  task_free(t);
 }
 
 /* On the pool's thread. */
@@ -159,6 +166,7 @@ static void finished(void *user, const kiln_job_result *result) {
   if (t->looked_up) response.reason = kiln__count_reason(k, t->reason);
   kiln__response_from_job(result, &response);
   response.times.total_ns = kiln__now_ns() - t->started_ns;
+  kiln__note_end(k, t->source, result);
   /* A script that crashes without the blob, too, crashes by itself. */
   bool killed = result->status == KILN_OK && result->consumer_crashed &&
                 result->outcome != KILN_OUTCOME_CRASHED;
@@ -176,7 +184,7 @@ static void finished(void *user, const kiln_job_result *result) {
     t->work.perform = quarantine_killer;
     if (kiln__writer_add(&k->writer, &t->work)) return;
   }
-  free(t);
+  task_free(t);
 }
 
 /* Looks for the blob that suits a source best: made after it ran, else the lazy one, which is
@@ -349,7 +357,7 @@ kiln_status kiln__submit_run(kiln *k, const kiln__engine *engine, const kiln_req
   if (status == KILN_OK) status = submit_run_job(t, &run, resolved.blob, err);
   kiln_bytes_unref(resolved.source);
   kiln_bytes_unref(resolved.blob);
-  if (status != KILN_OK) free(t);
+  if (status != KILN_OK) task_free(t);
   return status;
 }
 
@@ -391,7 +399,7 @@ kiln_status kiln__submit_measure(kiln *k, const kiln__engine *engine, const kiln
   task *t = task_new(k, engine, request, done, user, started_ns, err);
   kiln_status status = KILN_ENOMEM;
   if (t != NULL) status = kiln_pool_submit(engine->pool, &job, finished, t, err);
-  if (status != KILN_OK) free(t);
+  if (status != KILN_OK) task_free(t);
   free_contexts(contexts, scripts);
   return status;
 }

@@ -169,8 +169,13 @@ int kiln__wire_send(int socket, const kiln_wire_out *out, int fd, int flags) {
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static void take_rights(struct msghdr *message, kiln_wire_in *in) {
+static void take_control(struct msghdr *message, kiln_wire_in *in) {
   for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
+    if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS) {
+      struct ucred sender;
+      memcpy(&sender, CMSG_DATA(part), sizeof(sender));
+      in->sender = sender.pid;
+    }
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     const unsigned char *from = CMSG_DATA(part);
@@ -187,7 +192,7 @@ static void take_rights(struct msghdr *message, kiln_wire_in *in) {
 
 int kiln__wire_receive(int socket, void *buffer, kiln_wire_in *in, int flags) {
   union {
-    char room[CMSG_SPACE(sizeof(int) * (KILN_WIRE_FDS_MAX + 1))];
+    char room[CMSG_SPACE(sizeof(int) * (KILN_WIRE_FDS_MAX + 1)) + CMSG_SPACE(sizeof(struct ucred))];
     struct cmsghdr align;
   } control;
   memset(in, 0, sizeof(*in));
@@ -201,7 +206,7 @@ int kiln__wire_receive(int socket, void *buffer, kiln_wire_in *in, int flags) {
     got = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
   if (got < 0) return -errno;
-  take_rights(&message, in);
+  take_control(&message, in);
   if (got == 0 && in->fds_count == 0) return 0;
   int opened = message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)
                    ? -EPROTO

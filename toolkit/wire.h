@@ -14,6 +14,8 @@
 #ifndef KILN_TOOLKIT_WIRE_H
 #define KILN_TOOLKIT_WIRE_H
 
+#include <sys/types.h>
+
 #include "toolkit/kiln.h"
 
 #define KILN_WIRE_MAGIC 0x4e4c494bu /* "KILN" */
@@ -28,7 +30,7 @@
 typedef enum kiln_wire_type {
   KILN_WIRE_HELLO = 1,   /* zygote -> pool: who it is */
   KILN_WIRE_FORK = 2,    /* pool -> zygote, with the new worker's end of its channel */
-  KILN_WIRE_READY = 3,   /* worker -> pool: its pid; the door is closed behind it */
+  KILN_WIRE_READY = 3,   /* worker -> pool: the door is closed behind it */
   KILN_WIRE_JOB = 4,     /* pool -> worker */
   KILN_WIRE_RESULT = 5,  /* worker -> pool */
   KILN_WIRE_FILTER = 6,  /* pool -> zygote, once: the system calls of its workers */
@@ -37,7 +39,7 @@ typedef enum kiln_wire_type {
   KILN_WIRE_TYPE_LAST = KILN_WIRE_SESSION
 } kiln_wire_type;
 
-/* Fields of HELLO and READY; those of jobs are job.c's, of commands session_frame.c's, of results
+/* Fields of HELLO and others; those of jobs are job.c's, of commands session_frame.c's, of results
  * job_result.c's. */
 enum {
   KILN_WIRE_HELLO_V8_VERSION = 1,
@@ -47,7 +49,7 @@ enum {
   KILN_WIRE_HELLO_ARCH = 5,
   KILN_WIRE_HELLO_DATA = 6,   /* what RLIMIT_DATA counts of the zygote, in bytes; may be absent */
   KILN_WIRE_HELLO_LAYERS = 7, /* of the sandbox: 1 << KILN_LAYER_... */
-  KILN_WIRE_READY_PID = 1,
+  KILN_WIRE_HELLO_KEEPER = 8, /* the pid of the first process of the workers' pid namespace */
   KILN_WIRE_FILTER_WORKER = 1,
   KILN_WIRE_FILTER_FORKING = 2,
   KILN_WIRE_ALARM_CALL = 1,
@@ -119,6 +121,7 @@ typedef struct kiln_wire_in {
   int fds[KILN_WIRE_FDS_MAX + 1]; /* -1: taken */
   size_t fds_count;
   kiln_bytes *mapped; /* a payload that came as memfd */
+  pid_t sender;       /* as the kernel knows it; 0: the socket was not made to tell */
 } kiln_wire_in;
 
 typedef struct kiln_wire_field {

@@ -198,7 +198,6 @@ bool kiln__work_configure(kiln_work *work) {
 static void say_ready(void) {
   kiln_wire_out out;
   kiln__wire_out_init(&out, KILN_WIRE_READY);
-  kiln__wire_put_number(&out, KILN_WIRE_READY_PID, (uint64_t)getpid());
   if (!kiln__wire_finish(&out) || kiln__wire_send(KILN_CHANNEL, &out, /* fd= */ -1, 0) != 0)
     _exit(EXIT_FAILURE);
   kiln__wire_out_release(&out);

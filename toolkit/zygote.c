@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "toolkit/engine.h"
+#include "toolkit/large_pages.h"
 #include "toolkit/sandbox.h"
 
 #define FLAGS_MAX 4096
@@ -61,7 +62,8 @@ static kv8_status start(kiln_engine *engine, const char *v8_flags, kv8_error *er
   return kv8_context_new(engine->isolate, &context_options, &engine->context, err);
 }
 
-static bool say_hello(const kiln_engine *engine, uint64_t data_bytes, uint32_t layers) {
+static bool say_hello(const kiln_engine *engine, uint64_t data_bytes, uint32_t layers,
+                      pid_t keeper) {
   const kv8_engine_info *info = &engine->info;
   kiln_wire_out out;
   kiln__wire_out_init(&out, KILN_WIRE_HELLO);
@@ -72,6 +74,7 @@ static bool say_hello(const kiln_engine *engine, uint64_t data_bytes, uint32_t l
   kiln__wire_put_text(&out, KILN_WIRE_HELLO_ARCH, kiln__span_of(info->arch));
   kiln__wire_put_number(&out, KILN_WIRE_HELLO_DATA, data_bytes);
   kiln__wire_put_number(&out, KILN_WIRE_HELLO_LAYERS, layers);
+  if (keeper > 0) kiln__wire_put_number(&out, KILN_WIRE_HELLO_KEEPER, (uint64_t)keeper);
   bool sent = kiln__wire_finish(&out) && kiln__wire_send(KILN_CHANNEL, &out, /* fd= */ -1, 0) == 0;
   kiln__wire_out_release(&out);
   return sent;
@@ -145,15 +148,23 @@ void kiln_zygote_serve(kiln_engine *engine, pid_t parent) {
   }
 }
 
-int kiln_zygote_main(pid_t parent, const char *v8_flags) {
+int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages) {
   static kiln_engine engine;
   kv8_error err;
   if (!kiln_sandbox_prepare(parent)) return EXIT_FAILURE;
   if (start(&engine, v8_flags, &err) != KV8_OK) return EXIT_FAILURE;
-  if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
+  if (large_pages) kiln__use_large_pages();
   uint64_t data_bytes = kiln_sandbox_data_bytes();
   uint32_t layers = kiln_sandbox_confine();
-  if (!kiln_sandbox_die_with(parent) || !say_hello(&engine, data_bytes, layers))
+  if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
+  pid_t keeper = 0;
+  if (layers & UINT32_C(1) << KILN_LAYER_PID) {
+    if (!kiln_sandbox_make_lifeline()) return EXIT_FAILURE;
+    keeper = fork_worker();
+    if (keeper == 0) kiln_sandbox_keep();
+    if (keeper < 0) return EXIT_FAILURE;
+  }
+  if (!kiln_sandbox_die_with(parent) || !say_hello(&engine, data_bytes, layers, keeper))
     return EXIT_FAILURE;
   kiln_zygote_serve(&engine, parent);
 }

@@ -47,10 +47,10 @@ static void hello(void) {
   kiln__wire_out_release(&out);
 }
 
-static void ready(int channel, uint64_t pid) {
+static void ready(int channel, bool lies) {
   kiln_wire_out out;
   kiln__wire_out_init(&out, KILN_WIRE_READY);
-  kiln__wire_put_number(&out, KILN_WIRE_READY_PID, pid);
+  if (lies) kiln__wire_put_number(&out, 1, 1);
   if (!kiln__wire_finish(&out)) _exit(1);
   kiln__wire_send(channel, &out, -1, 0);
   kiln__wire_out_release(&out);
@@ -98,7 +98,7 @@ static void answer_unsealed(int channel) {
 _Noreturn static void worker(int channel) {
   static _Alignas(8) char buffer[KILN_WIRE_BUFFER];
   kiln_wire_in in;
-  ready(channel, is("ready-lies") ? 1 : (uint64_t)getpid());
+  ready(channel, is("ready-lies"));
   if (is("idle-talks")) answer(channel, "1");
   if (kiln__wire_receive(channel, buffer, &in, 0) != 1) _exit(0);
   if (is("noise")) {
@@ -116,7 +116,7 @@ _Noreturn static void worker(int channel) {
     answer(channel, much);
   }
   if (is("unsealed")) answer_unsealed(channel);
-  if (is("wrong-type")) ready(channel, (uint64_t)getpid());
+  if (is("wrong-type")) ready(channel, /* lies= */ false);
   if (is("twice")) {
     answer(channel, "1");
     answer(channel, "2");

@@ -164,6 +164,7 @@ static bool read_stat(const char *pid, child *ret_child) {
                        &ret_child->state, &parent, &user, &system, &ret_child->nice) != 5)
     return false;
   ret_child->pid = (pid_t)strtol(pid, NULL, 10);
+  ret_child->keeper = strstr(text, "(kiln-keeper)") != NULL;
   ret_child->ticks = (long)(user + system);
   return parent == getpid();
 }
@@ -199,7 +200,8 @@ void kill_zygotes(void) {
   child children[64];
   size_t count = list_children(children, 64);
   for (size_t i = 0; i < count; i++)
-    if (children[i].nice != 10 && children[i].state != 'Z') kill_unless_ready(children[i].pid);
+    if (children[i].nice != 10 && !children[i].keeper && children[i].state != 'Z')
+      kill_unless_ready(children[i].pid);
 }
 
 size_t count_descriptors(void) {

@@ -64,7 +64,8 @@ kiln_stats stats_of(kiln_pool *pool);
 typedef struct child {
   pid_t pid;
   char state; /* as in /proc/PID/stat */
-  long nice;  /* workers: 10, zygotes: 0 */
+  long nice;  /* workers: 10, zygotes and keepers: 0 */
+  bool keeper;
   long ticks; /* of processor time */
 } child;
 /* Lists this process's children; returns how many. */

@@ -412,29 +412,82 @@ static long rogue_crash(long n) {
 
 /* ---- which of them --------------------------------------------------------------------------- */
 
-#define ROGUES(X)                                                                                  \
-  X(openat)                                                                                        \
-  X(create)                                                                                        \
-  X(memory_of_itself) X(memory_of_parent) X(environment) X(zone) X(zone_and_up) X(open) X(openat2) \
-      X(stat) X(unlink) X(socket) X(socketpair) X(connect) X(pipe) X(execve) X(execveat) X(fork)   \
-          X(vfork) X(clone3) X(clone_with_parent) X(clone_new_user) X(ptrace) X(kill) X(kill_all)  \
-              X(tgkill) X(pidfd) X(read_others) X(limits_of_parent) X(more_descriptors)            \
-                  X(more_memory) X(survive_parent) X(unshare) X(mount) X(chroot) X(root)           \
-                      X(priority) X(bpf) X(io_uring) X(userfaultfd) X(perf) X(keys) X(ioctl)       \
-                          X(fcntl) X(another_filter) X(own_handler) X(blocked_signal) X(call)      \
-                              X(x32) X(i386) X(executable) X(shared) X(grows_down)                 \
-                                  X(becomes_executable) X(memfd_flags) X(fill) X(memfds)           \
-                                      X(threads) X(spin) X(sleep) X(garbage) X(flood)              \
-                                          X(large_message) X(type) X(unsealed) X(leave) X(secrets) \
-                                              X(exit) X(crash)
+#define ROGUE(name) \
+  { #name, rogue_##name }
 
 static const struct {
   const char *name;
   long (*act)(long n);
 } rogues[] = {
-#define ROGUE(name) {#name, rogue_##name},
-    ROGUES(ROGUE)
-#undef ROGUE
+    ROGUE(openat),
+    ROGUE(create),
+    ROGUE(memory_of_itself),
+    ROGUE(memory_of_parent),
+    ROGUE(environment),
+    ROGUE(zone),
+    ROGUE(zone_and_up),
+    ROGUE(open),
+    ROGUE(openat2),
+    ROGUE(stat),
+    ROGUE(unlink),
+    ROGUE(socket),
+    ROGUE(socketpair),
+    ROGUE(connect),
+    ROGUE(pipe),
+    ROGUE(execve),
+    ROGUE(execveat),
+    ROGUE(fork),
+    ROGUE(vfork),
+    ROGUE(clone3),
+    ROGUE(clone_with_parent),
+    ROGUE(clone_new_user),
+    ROGUE(ptrace),
+    ROGUE(kill),
+    ROGUE(kill_all),
+    ROGUE(tgkill),
+    ROGUE(pidfd),
+    ROGUE(read_others),
+    ROGUE(limits_of_parent),
+    ROGUE(more_descriptors),
+    ROGUE(more_memory),
+    ROGUE(survive_parent),
+    ROGUE(unshare),
+    ROGUE(mount),
+    ROGUE(chroot),
+    ROGUE(root),
+    ROGUE(priority),
+    ROGUE(bpf),
+    ROGUE(io_uring),
+    ROGUE(userfaultfd),
+    ROGUE(perf),
+    ROGUE(keys),
+    ROGUE(ioctl),
+    ROGUE(fcntl),
+    ROGUE(another_filter),
+    ROGUE(own_handler),
+    ROGUE(blocked_signal),
+    ROGUE(call),
+    ROGUE(x32),
+    ROGUE(i386),
+    ROGUE(executable),
+    ROGUE(shared),
+    ROGUE(grows_down),
+    ROGUE(becomes_executable),
+    ROGUE(memfd_flags),
+    ROGUE(fill),
+    ROGUE(memfds),
+    ROGUE(threads),
+    ROGUE(spin),
+    ROGUE(sleep),
+    ROGUE(garbage),
+    ROGUE(flood),
+    ROGUE(large_message),
+    ROGUE(type),
+    ROGUE(unsealed),
+    ROGUE(leave),
+    ROGUE(secrets),
+    ROGUE(exit),
+    ROGUE(crash),
 };
 
 void __wrap_kiln__work_run(kiln_work *work) {

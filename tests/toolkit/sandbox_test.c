@@ -21,6 +21,7 @@
 
 static const char *engine;
 static const char *object;
+static unsigned timeout_ms = 500;
 static kiln_pool *pool;
 
 static kiln_pool_options rogue_options(void) {
@@ -47,7 +48,7 @@ static void act(const char *what, long n, answer *a) {
   char source[64];
   snprintf(source, sizeof(source), "rogue %s %ld", what, n);
   kiln_job job = script_job(source);
-  job.timeout_ms = 500;
+  job.timeout_ms = timeout_ms;
   do_job(pool, &job, a);
   kiln_bytes_unref(job.source);
   ck_assert_msg(a->status == KILN_OK, "%s: %s", what, a->message_of_ours);
@@ -275,6 +276,7 @@ static long number_of(const answer *a) {
 
 START_TEST(memory_ends) {
   answer a;
+  timeout_ms = 10000;
   act("fill", 0, &a);
   long mib = number_of(&a);
   ck_assert_msg(mib > 64 && mib <= 320, "%ld MiB", mib);
