@@ -17,7 +17,8 @@ const ARROWS = [
   { from: /^shim\//, to: [] },
   { from: /^cache\//, to: [] },
   // Only programs that may die run V8: kiln-engine, and kiln-run for code of its caller's own.
-  { from: /^toolkit\/(engine\.h|engine_main\.c|zygote\.c|worker[a-z_]*\.c)$/, to: ['shim/kv8.h'] },
+  { from: /^toolkit\/(engine\.h|engine_main\.c|zygote\.c|worker[a-z_]*\.c)$/,
+    to: ['shim/kv8.h', 'shim/kv8_fork.h'] },
   { from: /^toolkit\/hosted\//, to: ['shim/kv8.h'] },
   { from: /^toolkit\/run\/[a-z_]*\.[ch]$/, to: ['shim/kv8.h', 'cache/kcc.h'] },
   { from: /^toolkit\//, to: ['cache/kcc.h'] },
