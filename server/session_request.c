@@ -56,9 +56,21 @@ static void field_meta(srv_parsed *parsed, const char *name, json_t *value) {
                 &command->kiln.initialize_meta_json);
 }
 
+/* Names with values, or names alone. */
 static void field_exports(srv_parsed *parsed, const char *name, json_t *value) {
   srv_command *command = command_of(parsed);
-  srv_take_json(parsed, name, value, SRV_OBJECT, &command->exports, &command->kiln.exports_json);
+  if (!json_is_array(value) && !json_is_object(value)) {
+    srv_fault_type(parsed, name, "an object or an array", value);
+    return;
+  }
+  for (size_t i = 0; json_is_array(value) && i < json_array_size(value); i++) {
+    char path[SRV_FIELD_NAME_MAX];
+    const json_t *entry = json_array_get(value, i);
+    snprintf(path, sizeof(path), "%s[%zu]", name, i);
+    if (!json_is_string(entry)) srv_fault_type(parsed, path, "a string", entry);
+  }
+  if (!parsed->failed)
+    srv_take_json(parsed, name, value, SRV_ANY, &command->exports, &command->kiln.exports_json);
 }
 
 static void field_name(srv_parsed *parsed, const char *name, json_t *value) {

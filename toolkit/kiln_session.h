@@ -63,7 +63,8 @@ typedef enum kiln_command_op {
    * [{"specifier", "attributes", "phase"}], "openRequests": [those without an answer], "error"}. */
   KILN_MODULE_CREATE = 9,
   /* vm.SyntheticModule in `context`: `exports_json`, an object: its names are the exports' names,
-   * its values what evaluation sets them to. */
+   * its values what evaluation sets them to; or an array of names, to be set with
+   * KILN_MODULE_SET_EXPORT. */
   KILN_MODULE_CREATE_SYNTHETIC = 10,
   /* Links `object`: links[i] answers the request links[i].specifier (with its attributes, if the
    * request had any) by a module of this session; one that is none of its requests fails the

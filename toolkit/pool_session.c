@@ -144,9 +144,10 @@ static kiln_task *take_tasks(kiln_pool *pool, kiln_pool_session *session) {
   return first;
 }
 
-/* The end of a session: of its worker, if it has one, and of all its tasks. */
+/* The end of a session: of its worker, if it has one, and of all its tasks. `signal` is what a
+ * crash came by, and the fault of what ran. */
 static void end_session(kiln_pool *pool, kiln_pool_session *session, kiln_session_end end,
-                        const char *detail, kiln_status status) {
+                        const char *detail, int signal, kiln_status status) {
   kiln_worker *worker = session->worker;
   kiln_task *running = NULL;
   pthread_mutex_lock(&pool->lock);
@@ -163,7 +164,14 @@ static void end_session(kiln_pool *pool, kiln_pool_session *session, kiln_sessio
   }
   if (session->ended && status == KILN_GONE) session->ended(session->user, end, detail);
   session->ended = NULL;
-  if (running) kiln__pool_fail(pool, running, /* ran= */ true, status, detail);
+  if (running) {
+    kiln_job_result result = {.status = status, .signal = signal, .cached_data_rejected = -1};
+    if (end == KILN_SESSION_CRASHED) result.outcome = KILN_OUTCOME_CRASHED;
+    result.code = result.name = result.message = "";
+    result.stack = result.resource = result.source_line = "";
+    snprintf(result.message_of_ours, sizeof(result.message_of_ours), "%s", detail);
+    kiln__pool_finish(pool, running, &result, /* ran= */ true);
+  }
   while (tasks) {
     kiln_task *next = tasks->next;
     kiln__pool_fail(pool, tasks, /* ran= */ false, status, detail);
@@ -179,7 +187,7 @@ void kiln__sessions_end(kiln_pool *pool) {
     if (session) pool->ending_first = session->next_ending;
     pthread_mutex_unlock(&pool->lock);
     if (!session) return;
-    end_session(pool, session, session->end, "", KILN_GONE);
+    end_session(pool, session, session->end, "", 0, KILN_GONE);
     kiln__session_unref(session);
   }
 }
@@ -187,7 +195,7 @@ void kiln__sessions_end(kiln_pool *pool) {
 void kiln__sessions_take_down(kiln_pool *pool) {
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
     if (worker->session)
-      end_session(pool, worker->session, KILN_SESSION_CLOSED, "the service is stopping",
+      end_session(pool, worker->session, KILN_SESSION_CLOSED, "the service is stopping", 0,
                   KILN_ECLOSING);
   kiln__sessions_end(pool);
 }
@@ -195,7 +203,7 @@ void kiln__sessions_take_down(kiln_pool *pool) {
 static void end_by_garbage(kiln_pool *pool, kiln_worker *worker) {
   atomic_fetch_add(&pool->counters.protocol_errors, 1);
   end_session(pool, worker->session, KILN_SESSION_CRASHED,
-              "its engine process sent something that is no answer", KILN_GONE);
+              "its engine process sent something that is no answer", 0, KILN_GONE);
 }
 
 void kiln__session_on_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
@@ -214,7 +222,7 @@ void kiln__session_on_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
     snprintf(detail, sizeof(detail), "exit code %d", info->si_status);
   else
     snprintf(detail, sizeof(detail), "signal SIG%s", name ? name : "?");
-  end_session(pool, worker->session, end, detail, KILN_GONE);
+  end_session(pool, worker->session, end, detail, exited ? 0 : info->si_status, KILN_GONE);
 }
 
 void kiln__session_on_due(kiln_pool *pool, kiln_worker *worker) {
@@ -224,7 +232,7 @@ void kiln__session_on_due(kiln_pool *pool, kiln_worker *worker) {
   atomic_fetch_add(&pool->counters.kills, 1);
   snprintf(detail, sizeof(detail), "Script execution timed out after %ums",
            worker->task->timeout_ms);
-  end_session(pool, worker->session, KILN_SESSION_TIME_LIMIT, detail, KILN_GONE);
+  end_session(pool, worker->session, KILN_SESSION_TIME_LIMIT, detail, 0, KILN_GONE);
 }
 
 /* ---- hearing it -------------------------------------------------------------------------------

@@ -175,23 +175,23 @@ void kiln__leave(kiln *k) {
 
 void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result) {
   /* A kill may be an operator's, or for the memory of others. */
-  if (k->offenders != NULL && source != NULL && result->status == KILN_OK &&
+  if (k->offenders != NULL && source != NULL &&
+      (result->status == KILN_OK || result->status == KILN_GONE) &&
       result->outcome == KILN_OUTCOME_CRASHED && result->signal != SIGKILL)
     kiln__offenders_note(k->offenders, source, kiln__now_ns());
 }
 
-/* Answers for a source that has crashed too often, without trying it again. */
-static bool refuse_offender(kiln *k, const kiln__engine *engine, const kiln_request *request,
-                            kiln_done_fn done, void *user) {
+bool kiln__refuse_offender(kiln *k, const kiln__engine *engine, kiln_op op, kiln_bytes *source,
+                           kiln_done_fn done, void *user) {
   char message[160];
   if (k->offenders == NULL) return false;
-  uint64_t left_ms = kiln__offenders_left_ms(k->offenders, request->source, kiln__now_ns());
+  uint64_t left_ms = kiln__offenders_left_ms(k->offenders, source, kiln__now_ns());
   if (left_ms == 0) return false;
   (void)snprintf(message, sizeof(message),
                  "this source has crashed its engine process %u times; it is refused for another "
                  "%llu s",
                  k->options.crashes_max, (unsigned long long)(left_ms + 999) / 1000);
-  kiln_response response = {.op = request->op,
+  kiln_response response = {.op = op,
                             .outcome = KILN_OUTCOME_CRASHED,
                             .engine = engine->info.name,
                             .code = KILN_CODE_REFUSED,
@@ -215,7 +215,8 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
   const kiln__engine *engine;
   status = kiln__find_engine(k, request->engine, &engine, err);
   if (status == KILN_OK) status = kiln__check_request(k, request, err);
-  if (status == KILN_OK && !refuse_offender(k, engine, request, done, user)) {
+  if (status == KILN_OK &&
+      !kiln__refuse_offender(k, engine, request->op, request->source, done, user)) {
     switch (request->op) {
       case KILN_COMPILE:
       case KILN_CREATE_CACHED_DATA:

@@ -183,6 +183,9 @@ kiln_job_source *kiln__copy_sources(const kiln_named_source *sources, size_t cou
 
 /* Remembers a source whose job crashed its engine. */
 void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result);
+/* Answers for a source that has crashed too often, without trying it again. False: it has not. */
+bool kiln__refuse_offender(kiln *k, const kiln__engine *engine, kiln_op op, kiln_bytes *source,
+                           kiln_done_fn done, void *user);
 
 /* A job with the request's common parts and this kiln's limits. */
 void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job);

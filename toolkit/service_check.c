@@ -267,9 +267,21 @@ static kiln_status check_value(const kiln *k, kiln_span json, const char *what, 
                     KILN__JSON_DEPTH_MAX);
 }
 
+static bool begins_list(kiln_span json) {
+  size_t at = 0;
+  while (at < json.length && json.data[at] != '\0' && strchr(" \t\r\n", json.data[at]) != NULL)
+    at++;
+  return at < json.length && json.data[at] == '[';
+}
+
 /* The texts of a command, all of them together held to the limit of a source. */
 static kiln_status check_texts(const kiln *k, const kiln_command *command, kiln_error *err) {
   uint64_t total = 0;
+  kiln_span exports = command->exports_json, names_only = {NULL, 0};
+  if (begins_list(exports)) {
+    names_only = exports;
+    exports.length = 0;
+  }
   const struct {
     kiln_span json;
     char open;
@@ -278,7 +290,8 @@ static kiln_status check_texts(const kiln *k, const kiln_command *command, kiln_
                {command->extensions_json, '[', "contextExtensions"},
                {command->args_json, '[', "args"},
                {command->initialize_meta_json, '{', "initializeImportMeta"},
-               {command->exports_json, '{', "exports"}};
+               {exports, '{', "exports"},
+               {names_only, '[', "exports"}};
   const struct {
     kiln_span name;
     const char *what;

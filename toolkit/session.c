@@ -18,8 +18,9 @@ typedef struct task {
   kiln_done_fn done;
   void *user;
   uint64_t started_ns;
-  bool is_first; /* of a session that it opens */
-  bool creates;  /* it answers an object */
+  kiln_bytes *source; /* that came with the command, referenced; may be NULL */
+  bool is_first;      /* of a session that it opens */
+  bool creates;       /* it answers an object */
   bool by_key;
   kcc_digest blob_key;
 } task;
@@ -86,11 +87,16 @@ static kiln_status number_links(const kiln_command *command, kiln_span *session,
 /* ---- the answer ------------------------------------------------------------------------------
  */
 
+static void task_free(task *t) {
+  kiln_bytes_unref(t->source);
+  free(t);
+}
+
 /* On the writer thread. */
 static void remove_rejected(kiln__work *work) {
   task *t = (task *)(void *)work;
   (void)kcc_store_remove(t->k->store, &t->blob_key, /* err= */ NULL);
-  free(t);
+  task_free(t);
 }
 
 /* The response lends the ids, since the session may be gone when the client hears of it. */
@@ -147,6 +153,7 @@ static void finished(void *user, const kiln_job_result *result) {
     response.session_id = NULL;
   }
   if (result->status == KILN_OK) kiln__session_note(session, result->objects);
+  kiln__note_end(t->k, t->source, result);
   /* First: who has his answer may count on the session being idle. */
   kiln__session_leave(session);
   t->done(t->user, &response);
@@ -155,7 +162,7 @@ static void finished(void *user, const kiln_job_result *result) {
     t->work.perform = remove_rejected;
     if (kiln__writer_add(&t->k->writer, &t->work)) return;
   }
-  free(t);
+  task_free(t);
 }
 
 /* ---- the way in ------------------------------------------------------------------------------
@@ -244,6 +251,21 @@ static kiln_status enter_session(kiln *k, const kiln_command *command, kiln_span
   return kiln__session_open(k, engine, &t->session, err);
 }
 
+/* The command is not begun: leaves everything as it was. */
+static void give_up(task *t) {
+  if (t->is_first) kiln__session_end(t->session, KILN_SESSION_CLOSED);
+  kiln__session_leave(t->session);
+  task_free(t);
+}
+
+static bool refuse(task *t) {
+  if (!kiln__refuse_offender(t->k, t->session->engine, KILN_SESSION, t->source, t->done, t->user)) {
+    return false;
+  }
+  give_up(t);
+  return true;
+}
+
 static kiln_status submit(kiln *k, const kiln_command *command, kiln_frame *frame, kiln_span id,
                           kiln_done_fn done, void *user, kiln_error *err) {
   task *t = calloc(1, sizeof(*t));
@@ -261,21 +283,19 @@ static kiln_status submit(kiln *k, const kiln_command *command, kiln_frame *fram
     free(t);
     return status;
   }
+  if (command->source != NULL) t->source = kiln_bytes_ref(command->source);
+  if (refuse(t)) return KILN_OK;
   fill_frame(k, command, frame);
   if (command->key.length > 0) status = resolve(t, command, frame, &resolved, err);
-  kiln__session *session = t->session;
-  bool is_first = t->is_first;
   if (status == KILN_OK) {
-    /* From here on it is finished()'s. */
-    status = kiln_pool_session_submit(session->process, frame, finished, t, err);
-    if (status == KILN_GONE) status = kiln__session_gone(session, err);
+    /* From here on it is finished()'s, if it is taken. */
+    status = kiln_pool_session_submit(t->session->process, frame, finished, t, err);
+    if (status == KILN_GONE) status = kiln__session_gone(t->session, err);
   }
   kiln_bytes_unref(resolved.source);
   kiln_bytes_unref(resolved.blob);
   if (status != KILN_OK) {
-    if (is_first) kiln__session_end(session, KILN_SESSION_CLOSED);
-    kiln__session_leave(session);
-    free(t);
+    give_up(t);
     return status;
   }
   atomic_fetch_add(&k->session_commands, 1);

@@ -12,7 +12,7 @@
 struct kiln__given {
   kiln__object *context; /* referenced */
   kv8_value *object;
-  kv8_value *keys; /* an array */
+  kv8_value *keys; /* an array; the object itself if that is one: then they have no values */
   uint32_t count;
 };
 
@@ -34,8 +34,10 @@ static kiln__given *given_new(kiln__session *session, kiln__object *context, kil
       kiln__work_ok(work, json.length > 0
                               ? kv8_value_from_json(at, kiln__span(json), &g->object, &work->error)
                               : kv8_object(at, /* prototype= */ NULL, &g->object, &work->error)) &&
-      kiln__work_ok(work, kv8_object_get_own_keys(at, g->object, KV8_KEYS_ENUMERABLE, &g->keys,
-                                                  &work->error)) &&
+      kiln__work_ok(work, kv8_value_is(g->object, KV8_CLASS_ARRAY)
+                              ? kv8_value_copy(g->object, &g->keys, &work->error)
+                              : kv8_object_get_own_keys(at, g->object, KV8_KEYS_ENUMERABLE,
+                                                        &g->keys, &work->error)) &&
       kiln__work_ok(work, kv8_array_get_length(g->keys, &g->count, &work->error));
   if (good) return g;
   kiln__given_release(g);
@@ -153,7 +155,7 @@ void kiln__session_module_create_synthetic(kiln__session *session) {
   options.identifier = kiln__span(frame->filename);
   options.export_names = names;
   options.export_names_count = count;
-  options.evaluate = set_exports;
+  if (!kv8_value_is(exports->object, KV8_CLASS_ARRAY)) options.evaluate = set_exports;
   options.user = exports;
   options.release = release_given;
   if (!good) kiln__given_release(exports);

@@ -311,6 +311,18 @@ module.exports = ({ test }) => {
     const { id } = await k.context();
     await k.fails(400, { code: 'ERR_INVALID_JSON' }, 'POST', '/v1/modules', Buffer.from(`{"context":"${id}","exports":{"a":1,"a":2}}`));
     await k.fails(400, { code: 'ERR_INVALID_ARG_VALUE', message: /'exports'/ }, 'POST', '/v1/modules', { context: id, exports: {}, source: '1' });
+    await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: /^'exports\[1\]'/ }, 'POST', '/v1/modules', { context: id, exports: ['a', 1] });
+    await k.fails(422, { code: 'ERR_INVALID_ARG_VALUE', message: /exportNames.a/ }, 'POST', '/v1/modules', { context: id, exports: ['a', 'b', 'a'] });
+  });
+  test('SY10', 'exports that were not set are undefined', async (k) => {
+    const context = await k.context();
+    const id = await k.module({ context: context.id, exports: ['late', 'never', 'early'] });
+    const set = (name, value) => k.ok('POST', `/v1/modules/${id}/setExport`, { name, value });
+    await set('early', 1);
+    await k.link(id);
+    await k.evaluate(id);
+    await set('late', 2);
+    assert.deepStrictEqual(await k.namespace(id), { early: 1, late: 2, never: UNDEFINED });
   });
   test('SY06 SY07 SY09 EX14 MO01', 'setExport before and after evaluation: live bindings', async (k) => {
     const context = await k.context();

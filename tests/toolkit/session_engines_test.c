@@ -18,7 +18,7 @@ static kiln *k;
 static char context[KILN_OBJECT_ID_MAX];
 
 static void open_one(const char *engine) {
-  kiln_options options = test_options(/* store= */ NULL);
+  kiln_options options = session_options(/* store= */ NULL);
   options.engines_dir = getenv("KILN_TEST_ENGINES");
   ck_assert_msg(options.engines_dir != NULL,
                 "KILN_TEST_ENGINES is not set: run this through ctest");

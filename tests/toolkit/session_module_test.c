@@ -15,7 +15,7 @@ static kiln *k;
 static char context[KILN_OBJECT_ID_MAX];
 
 static void setup(void) {
-  kiln_options options = test_options(/* store= */ NULL);
+  kiln_options options = session_options(/* store= */ NULL);
   k = open_kiln(&options);
   make_context(k, NULL, context);
 }
@@ -276,6 +276,32 @@ START_TEST(synthetic_modules_have_exports) {
 }
 END_TEST
 
+START_TEST(synthetic_modules_may_have_names_only) {
+  char s[KILN_OBJECT_ID_MAX];
+  reply one;
+  make_synthetic("s", " [\"a\",\"b\"]", s);
+  kiln_command set = {.op = KILN_MODULE_SET_EXPORT,
+                      .object = kiln_span_from(s),
+                      .name = kiln_span_from("a"),
+                      .value_json = kiln_span_from("1")};
+  command_do(k, &set, &one);
+  assert_good(&one);
+  reply_release(&one);
+  assert_evaluates(s);
+  assert_state(s, "\"namespace\":{\"a\":1,\"b\":{\"type\":\"undefined\"}}");
+  static const char *const bad[] = {"[\"a\",\"a\"]", "[1]"};
+  static const char *const codes[] = {"ERR_INVALID_ARG_VALUE", "ERR_INVALID_ARG_TYPE"};
+  for (int i = 0; i < 2; i++) {
+    kiln_command create = {.op = KILN_MODULE_CREATE_SYNTHETIC,
+                           .context = kiln_span_from(context),
+                           .exports_json = kiln_span_from(bad[i])};
+    command_do(k, &create, &one);
+    assert_threw(&one, codes[i]);
+    reply_release(&one);
+  }
+}
+END_TEST
+
 START_TEST(import_meta_is_filled) {
   char id[KILN_OBJECT_ID_MAX];
   reply one;
@@ -459,6 +485,7 @@ int main(void) {
   tcase_add_test(tcase, a_missing_export_is_a_syntax_error);
   tcase_add_test(tcase, attributes_tell_requests_apart);
   tcase_add_test(tcase, synthetic_modules_have_exports);
+  tcase_add_test(tcase, synthetic_modules_may_have_names_only);
   tcase_add_test(tcase, import_meta_is_filled);
   tcase_add_test(tcase, a_failed_evaluation_stays_failed);
   tcase_add_test(tcase, a_top_level_await_may_wait_for_another_command);

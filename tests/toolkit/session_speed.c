@@ -114,7 +114,7 @@ static void measure_latency(client *c) {
 }
 
 int main(int argc, char **argv) {
-  double seconds = argc > 1 ? atof(argv[1]) : 3;
+  double seconds = argc > 1 ? strtod(argv[1], NULL) : 3;
   kiln_options options = KILN_OPTIONS_INIT;
   kiln_error error;
   kiln *k;

@@ -58,6 +58,13 @@ static void take(void *user, const kiln_response *response) {
   (void)pthread_mutex_unlock(&mutex);
 }
 
+kiln_options session_options(const char *store) {
+  kiln_options options = test_options(store);
+  options.kill_grace_ms = 5000;
+  options.console_max_bytes = 20000;
+  return options;
+}
+
 void command_submit(kiln *k, const kiln_command *command, reply *ret_reply) {
   kiln_error error;
   memset(ret_reply, 0, sizeof(*ret_reply));
@@ -182,15 +189,27 @@ static bool read_stat(const char *name, child *ret_child, pid_t *ret_parent) {
   return true;
 }
 
+/* Which pid namespace a process is in; "" if that is not shown to us. */
+static void pid_namespace(const char *pid, char ret_name[64]) {
+  char path[64];
+  (void)snprintf(path, sizeof(path), "/proc/%.20s/ns/pid", pid);
+  ssize_t length = readlink(path, ret_name, 63);
+  ret_name[length > 0 ? length : 0] = '\0';
+}
+
 size_t list_children(child *ret_children, size_t max) {
   size_t count = 0;
+  char ours[64], theirs[64];
   DIR *folder = opendir("/proc");
   ck_assert_ptr_nonnull(folder);
+  pid_namespace("self", ours);
   struct dirent *entry;
   while ((entry = readdir(folder)) != NULL) {
     child one;
     pid_t parent;
     if (!read_stat(entry->d_name, &one, &parent) || parent != getpid()) continue;
+    pid_namespace(entry->d_name, theirs);
+    if (one.nice == 0 && one.state != 'Z' && strcmp(ours, theirs) != 0) continue;
     if (count < max) ret_children[count] = one;
     count++;
   }

@@ -34,6 +34,10 @@ typedef struct reply {
   bool console_truncated;
 } reply;
 
+/* As test_options(), but V8's termination has all the time it needs on a busy machine before the
+ * process is killed, and the console is small. */
+kiln_options session_options(const char *store);
+
 /* Submits, which must succeed; with command_wait() until it is answered. */
 void command_submit(kiln *k, const kiln_command *command, reply *ret_reply);
 void command_wait(reply *one);
@@ -69,7 +73,8 @@ typedef struct child {
   long nice;           /* workers: 10, zygotes: 0 */
   unsigned long ticks; /* of processor time */
 } child;
-/* This process's children, zygotes and workers: the first `max`; returns how many there are. */
+/* This process's children, zygotes and workers, but not the first processes of workers' pid
+ * namespaces: the first `max`; returns how many there are. */
 size_t list_children(child *ret_children, size_t max);
 /* The worker that has computed most: a session that was kept busy for a while. */
 pid_t busiest_worker(void);
