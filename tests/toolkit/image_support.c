@@ -56,7 +56,7 @@ void image_run(kiln *k, const char *id, const char *text, answer *a) {
                           .source = source,
                           .image = kiln_span_from(id),
                           .filename = kiln_span_from("run.js"),
-                          .timeout_ms = 10000};
+                          .timeout_ms = SLOW == 1 ? 10000 : 60000};
   ask(k, &request, a);
   kiln_bytes_unref(source);
 }
