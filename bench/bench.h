@@ -122,6 +122,7 @@ pid_t bench_start_kilnd(char **ret_url);
 /* One client: a connection that is kept. */
 typedef struct bench_client bench_client;
 bench_client *bench_client_new(void);
+bench_client *bench_client_of_type(const char *type); /* that POSTs this instead of JavaScript */
 void bench_client_free(bench_client *client);
 /* POSTs text/javascript and dies unless the answer is `status`. The answer's bytes and its header
  * Kiln-Key, "" if it had none, are lent until the next call. */
@@ -139,6 +140,7 @@ void bench_bake(const bench_options *options, bench_report *report);
 void bench_serve(const bench_options *options, bench_report *report);
 void bench_run_requests(const bench_options *options, bench_report *report);
 void bench_session(const bench_options *options, bench_report *report);
+void bench_image(const bench_options *options, bench_report *report);
 void bench_context(const bench_options *options, bench_report *report);
 void bench_globals(const bench_options *options, bench_report *report);
 void bench_start_up(const bench_options *options, bench_report *report);

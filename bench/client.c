@@ -49,10 +49,16 @@ static size_t take_header(char *line, size_t size, size_t count, void *user) {
 }
 
 bench_client *bench_client_new(void) {
+  return bench_client_of_type("text/javascript");
+}
+
+bench_client *bench_client_of_type(const char *type) {
+  char *header = bench_format("Content-Type: %s", type);
   bench_client *client = calloc(1, sizeof *client);
   if (client == NULL) bench_die("out of memory");
   client->curl = curl_easy_init();
-  client->headers = curl_slist_append(NULL, "Content-Type: text/javascript");
+  client->headers = curl_slist_append(NULL, header);
+  free(header);
   if (client->curl == NULL || client->headers == NULL) bench_die("out of memory");
   /* curl would wait for a "100 Continue" before it sends a large body. */
   client->headers = curl_slist_append(client->headers, "Expect:");

@@ -50,6 +50,7 @@ void srv_field_timeout(srv_parsed *parsed, const char *name, json_t *value);
 void srv_field_globals(srv_parsed *parsed, const char *name, json_t *value);
 void srv_field_args(srv_parsed *parsed, const char *name, json_t *value);
 void srv_field_code_generation(srv_parsed *parsed, const char *name, json_t *value);
+void srv_field_modules(srv_parsed *parsed, const char *name, json_t *value);
 void srv_field_params(srv_parsed *parsed, const char *name, json_t *value);
 
 #endif

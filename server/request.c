@@ -26,6 +26,14 @@ void srv_field_key(srv_parsed *parsed, const char *name, json_t *value) {
               parsed->kiln.key.length);
 }
 
+static void field_image(srv_parsed *parsed, const char *name, json_t *value) {
+  if (!srv_take_text(parsed, name, value, &parsed->kiln.image)) return;
+  if (parsed->kiln.image.length != KILN_IMAGE_ID_HEX)
+    srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_ARG_VALUE",
+              "'%s': must be %d hex digits, is %zu bytes", name, KILN_IMAGE_ID_HEX,
+              parsed->kiln.image.length);
+}
+
 void srv_field_filename(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_text(parsed, name, value, &parsed->kiln.filename);
 }
@@ -139,7 +147,7 @@ void srv_field_params(srv_parsed *parsed, const char *name, json_t *value) {
   parsed->kiln.params_count = count;
 }
 
-static void field_modules(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_modules(srv_parsed *parsed, const char *name, json_t *value) {
   const char *specifier;
   json_t *source;
   if (!json_is_object(value)) {
@@ -275,6 +283,7 @@ enum {
 static const srv_field fields[] = {
     {"source", COMPILES | RUNS, SRV_NOT_IN_QUERY, srv_field_source},
     {"key", RUNS, SRV_NOT_IN_QUERY, srv_field_key},
+    {"image", RUNS, SRV_QUERY_TEXT, field_image},
     {"kind", COMPILES | RUNS, SRV_QUERY_TEXT, field_kind},
     {"params", COMPILES | RUNS, SRV_QUERY_LIST, srv_field_params},
     {"filename", COMPILES | RUNS, SRV_QUERY_TEXT, srv_field_filename},
@@ -290,7 +299,7 @@ static const srv_field fields[] = {
     {"contextName", RUNS, SRV_QUERY_TEXT, srv_field_context_name},
     {"contextOrigin", RUNS, SRV_QUERY_TEXT, srv_field_context_origin},
     {"contextCodeGeneration", RUNS, SRV_NOT_IN_QUERY, srv_field_code_generation},
-    {"modules", RUNS, SRV_NOT_IN_QUERY, field_modules},
+    {"modules", RUNS, SRV_NOT_IN_QUERY, srv_field_modules},
     {"mode", MEASURES, SRV_NOT_IN_QUERY, srv_field_measure_mode},
     {"execution", MEASURES, SRV_NOT_IN_QUERY, srv_field_execution},
     {"contexts", MEASURES, SRV_NOT_IN_QUERY, field_contexts},

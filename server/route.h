@@ -63,5 +63,7 @@ enum MHD_Result srv_handle_explain(srv_request *request); /* explain.c */
 enum MHD_Result srv_handle_explain_key(srv_request *request);
 enum MHD_Result srv_handle_command(srv_request *request); /* session.c */
 enum MHD_Result srv_handle_session(srv_request *request);
+enum MHD_Result srv_handle_images(srv_request *request); /* image.c */
+enum MHD_Result srv_handle_image(srv_request *request);
 
 #endif

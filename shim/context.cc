@@ -315,6 +315,7 @@ void kv8_context::Drop() noexcept {
     return;
   }
   old->handle = nullptr;
+  old->hidden.Reset();
   old->on_console = nullptr; /* the caller's `user` may be gone when a closure logs */
   if (old->tied) {
     return; /* weak already */

@@ -13,7 +13,9 @@
 #include <cstring>
 #include <mutex>
 
+#include "shim/fork.hh"
 #include "shim/internal.hh"
+#include "shim/kv8_fork.h"
 #include "shim/platform.hh"
 
 namespace kv8 {
@@ -293,11 +295,26 @@ kv8_status kv8_engine_after_fork(bool threads_now, kv8_error *err) {
   if (!compat::SetRandomSeed(static_cast<int>(seed))) {
     return SetError(err, KV8_EUNSUPPORTED, "", "this V8 freezes its flags: no new random seed");
   }
+  if (!SeedOwnRandom()) {
+    return SetError(err, KV8_EENGINE, "", "getrandom: no random bytes");
+  }
   WatchdogAfterFork();
   if (!ThePlatform()->AfterFork(threads_now)) {
     return SetError(err, KV8_ENOMEM, "", "no background thread can be started");
   }
   engine.deferred = false;
+  return KV8_OK;
+}
+
+kv8_status kv8_engine_before_fork(kv8_error *err) {
+  Engine &engine = TheEngine();
+  std::lock_guard<std::mutex> guard(engine.mutex);
+  if (engine.state != State::kRunning || engine.deferred) {
+    return SetError(err, KV8_ESTATE, "", "the engine is not running, or may be forked as it is");
+  }
+  WatchdogStop();
+  ThePlatform()->BeforeFork();
+  engine.deferred = true;
   return KV8_OK;
 }
 

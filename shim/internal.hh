@@ -311,6 +311,7 @@ struct ContextState final : Held {
   /* Queues of contexts this one replaced (kv8_context_configure()): V8 may still point to them. */
   std::vector<std::unique_ptr<v8::MicrotaskQueue>> retired;
   v8::MicrotaskQueue *drained = nullptr; /* == queue.get() while AFTER_EVALUATE is on */
+  v8::Global<v8::Set> hidden;            /* names of globals that are not shown; empty: none */
   std::string name;
   std::string origin;
   bool allow_strings = true;

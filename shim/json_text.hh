@@ -60,7 +60,8 @@ class JsonText {
 kv8_status WalkJson(Entry &entry, v8::Local<v8::Value> value, size_t max_bytes, unsigned max_depth,
                     kv8_blob *ret_json);
 
-/* The own enumerable properties of `object`, whatever its toJSON says. */
+/* The own enumerable properties of `object`, a global, that are not hidden, whatever its toJSON
+ * says. */
 kv8_status WalkJsonProperties(Entry &entry, v8::Local<v8::Object> object, size_t max_bytes,
                               unsigned max_depth, kv8_blob *ret_json);
 

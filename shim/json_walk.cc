@@ -16,6 +16,7 @@
  */
 #include <cmath>
 
+#include "shim/fork.hh"
 #include "shim/inspect.hh"
 #include "shim/json_text.hh"
 
@@ -42,7 +43,7 @@ class JsonWalk {
 
   /* The own enumerable properties of `object`, whatever its toJSON says. */
   kv8_status Properties(v8::Local<v8::Object> object, kv8_blob *ret_json) {
-    return Finish(PushObject(object) && Run(), ret_json);
+    return Finish(PushObject(object, /* shown_only= */ true) && Run(), ret_json);
   }
 
  private:
@@ -173,7 +174,7 @@ class JsonWalk {
     return true;
   }
 
-  bool PushObject(v8::Local<v8::Object> object) {
+  bool PushObject(v8::Local<v8::Object> object, bool shown_only = false) {
     v8::Local<v8::Array> keys;
     /* A namespace's exports are enumerable all, and asking would read them. */
     auto filter = object->IsModuleNamespaceObject()
@@ -181,7 +182,8 @@ class JsonWalk {
                       : static_cast<v8::PropertyFilter>(v8::PropertyFilter::ONLY_ENUMERABLE |
                                                         v8::PropertyFilter::SKIP_SYMBOLS);
     if (!object->GetOwnPropertyNames(context_, filter, v8::KeyConversionMode::kConvertToString)
-             .ToLocal(&keys)) {
+             .ToLocal(&keys) ||
+        (shown_only && !WithoutHidden(context_, keys, &keys))) {
       return false;
     }
     text_.Add("{");

@@ -227,6 +227,17 @@ bool Platform::AfterFork(bool now) {
   return (now || !queue_.IsEmpty()) ? StartLocked() : true;
 }
 
+void Platform::BeforeFork() {
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (busy_ > 0 || (!queue_.IsIdle() && StartLocked())) {
+      rest_.wait(lock);
+    }
+    allowed_ = false;
+  }
+  Stop();
+}
+
 void Platform::Stop() {
   std::vector<pthread_t> threads;
   {
@@ -265,11 +276,16 @@ void Platform::Loop() {
   while (!stopping_) {
     std::unique_ptr<v8::Task> task = queue_.Pop(false);
     if (task != nullptr) {
+      busy_++;
       lock.unlock();
       task->Run();
       task.reset();
       lock.lock();
+      busy_--;
       continue;
+    }
+    if (busy_ == 0) {
+      rest_.notify_all();
     }
     uint64_t due = queue_.NextDueNs();
     if (due != 0) {

@@ -26,6 +26,9 @@ class TaskQueue {
   std::unique_ptr<v8::Task> Pop(bool nested);
   /* When the first delayed task is due; 0 if there is none. */
   uint64_t NextDueNs() const noexcept;
+  bool IsIdle() const noexcept {
+    return ready_.empty();
+  }
   bool IsEmpty() const noexcept {
     return ready_.empty() && delayed_.empty();
   }
@@ -67,6 +70,8 @@ class Platform final : public compat::PlatformBase<compat::PlatformParent> {
 
   /* Allows threads; starts them if `now` or if tasks are waiting. False: no thread could start. */
   bool AfterFork(bool now);
+  /* Does what is queued, joins the threads and allows no others. */
+  void BeforeFork();
   /* In a zygote, starts the threads if tasks are waiting, for as long as V8 may block on them;
    * true: end it with Stop(). */
   bool LendThreads();
@@ -102,6 +107,8 @@ class Platform final : public compat::PlatformBase<compat::PlatformParent> {
   TaskQueue queue_;
   std::map<v8::Isolate *, std::shared_ptr<ForegroundRunner>> runners_;
   std::vector<pthread_t> threads_;
+  unsigned busy_ = 0; /* of them */
+  std::condition_variable rest_;
   unsigned threads_wanted_;
   bool allowed_;
   bool stopping_ = false;

@@ -9,6 +9,7 @@
 
 #include "shim/kv8.h"
 #include "toolkit/job.h"
+#include "toolkit/sandbox.h"
 
 /* A text that grows; used for JSON. */
 typedef struct kiln_text {
@@ -32,12 +33,15 @@ typedef struct kiln_console {
   bool truncated;
 } kiln_console;
 
-/* V8, started, with an isolate and a plain context that has run nothing. */
+/* V8, started, with an isolate and a plain context that has run nothing, or what an image has. */
 typedef struct kiln_engine {
   kv8_isolate *isolate;
   kv8_context *context;
   kv8_engine_info info;
   kiln_console console; /* of the ready context */
+  bool is_image;
+  size_t image_heap_bytes; /* what the image left; a job's limits count from there */
+  size_t image_buffer_bytes;
 } kiln_engine;
 
 /* kv8_console_fn; `user` is a kiln_console. */
@@ -47,8 +51,12 @@ void kiln__console_write(void *user, const char *level, kv8_span text);
  * or "". `large_pages`: see large_pages.h. Returns the exit code. */
 int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages);
 
+/* Serves fork requests at KILN_CHANNEL until it closes, and exits then. */
+_Noreturn void kiln_zygote_serve(kiln_engine *engine, pid_t parent);
+
 /* A forked worker's whole life. */
-_Noreturn void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent);
+_Noreturn void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent,
+                                kiln_filter_kind kind);
 
 /* ---- within worker*.c ------------------------------------------------------------------------ */
 
@@ -65,6 +73,11 @@ void kiln__work_bake(kiln_work *work);
 void kiln__work_run(kiln_work *work);
 void kiln__work_measure(kiln_work *work);
 void kiln__work_canary(kiln_work *work);
+/* Loads an image into the ready context; false: the result says why not. */
+bool kiln__work_load_image(kiln_work *work);
+
+/* Compiles and runs work->job's module; *ret_value is its namespace. */
+bool kiln__work_run_module(kiln_work *work, kv8_value **ret_value);
 
 uint64_t kiln__now_ns(void);
 

@@ -194,7 +194,7 @@ static bool decode_single(kiln_wire_in *in, const kiln_wire_field *field, kiln_j
   bool good;
   switch (field->tag) {
     case TAG_OP:
-      good = kiln__wire_get_number(field, KILN_JOB_CANARY, &number) && number >= KILN_JOB_BAKE;
+      good = kiln__wire_get_number(field, KILN_JOB_IMAGE, &number) && number >= KILN_JOB_BAKE;
       job->op = (kiln_job_op)number;
       return good;
     case TAG_KIND:
@@ -281,6 +281,7 @@ static bool decode_listed(kiln_wire_in *in, const kiln_wire_field *field, kiln_j
 
 /* Whether the job has what its operation needs. */
 static bool is_whole(const kiln_job *job) {
+  if (job->op == KILN_JOB_IMAGE) return job->contexts_count == 1;
   if (job->op == KILN_JOB_MEASURE) return job->contexts_count > 0;
   return job->source &&
          (job->op != KILN_JOB_BAKE || (job->mode == KILN_WORKLOAD) == !!job->workload) &&

@@ -13,12 +13,14 @@
 #include "toolkit/kiln.h"
 #include "toolkit/wire.h"
 
-/* CANARY loads cached data for a trial, and runs nothing of it. */
+/* CANARY loads cached data for a trial, and runs nothing of it. IMAGE runs the scripts of its one
+ * context, then `source`, a module, if there is one; its process then serves forks, as a zygote. */
 typedef enum kiln_job_op {
   KILN_JOB_BAKE = 1,
   KILN_JOB_RUN = 2,
   KILN_JOB_MEASURE = 3,
-  KILN_JOB_CANARY = 4
+  KILN_JOB_CANARY = 4,
+  KILN_JOB_IMAGE = 5
 } kiln_job_op;
 
 /* One script of a measurement's context, or a module of a run. */
@@ -59,8 +61,9 @@ typedef struct kiln_job {
   bool eager;
   const kiln_job_context *contexts;
   size_t contexts_count;
-  uint64_t client; /* who takes turns with whom */
-  bool follows;    /* another job, whose place in the queue it takes: it is never one too many */
+  struct kiln_pool_image *image; /* run: where it begins; NULL: in an empty context */
+  uint64_t client;               /* who takes turns with whom */
+  bool follows; /* another job, whose place in the queue it takes: it is never one too many */
   /* limits */
   uint32_t timeout_ms;
   uint64_t heap_max_bytes;
@@ -103,6 +106,7 @@ typedef struct kiln_job_result {
 #define KILN_CODE_PROTOCOL "ERR_ENGINE_PROTOCOL"
 #define KILN_CODE_REFUSED "ERR_SOURCE_REFUSED"
 #define KILN_CODE_FORBIDDEN "ERR_SANDBOX_VIOLATION"
+#define KILN_CODE_IMAGE_FAILED "ERR_IMAGE_FAILED"
 
 /* What a worker exits with where it can still say why. */
 #define KILN_EXIT_MEMORY_LIMIT 77

@@ -131,9 +131,12 @@ typedef struct kiln_options {
   unsigned kill_grace_ms;      /* after the deadline, before SIGKILL; 0 means 150 */
   unsigned
       crashes_max; /* a source that crashed its engine so often is refused for an hour; 0: never */
-  unsigned sessions_max;    /* open at once, of all engines (kiln_session.h); 0 means 64 */
-  unsigned session_idle_ms; /* an idle session is ended after this; 0 means 300,000 */
-  unsigned client_share;    /* percent of workers and queue that one client may fill; 0: 100 */
+  unsigned sessions_max;     /* open at once, of all engines (kiln_session.h); 0 means 64 */
+  unsigned session_idle_ms;  /* an idle session is ended after this; 0 means 300,000 */
+  unsigned images_max;       /* there at once, up to KILN_IMAGES_MAX; 0 means 64 */
+  uint64_t images_max_bytes; /* their processes' memory and their sources; 0 means 1 GiB */
+  unsigned image_idle_ms;    /* an idle image's process is ended after this; 0 means 600,000 */
+  unsigned client_share;     /* percent of workers and queue that one client may fill; 0: 100 */
 } kiln_options;
 #define KILN_OPTIONS_INIT \
   { .struct_size = sizeof(kiln_options) }
@@ -156,6 +159,7 @@ typedef enum kiln_op {
    * whatever stands for what was done, and is not kept), once an engine has loaded it for a trial.
    * Not for blobs of strangers: a blob is code. */
   KILN_IMPORT = 4,
+  KILN_IMAGE = 6,   /* of responses only, see kiln_image.h */
   KILN_SESSION = 5, /* of responses only: a command's, see kiln_session.h */
 } kiln_op;
 typedef enum kiln_kind { KILN_SCRIPT = 0, KILN_MODULE = 1, KILN_FUNCTION = 2 } kiln_kind;
@@ -212,6 +216,7 @@ typedef struct kiln_request {
   kiln_bytes
       *workload; /* with KILN_WORKLOAD: a script run in the same context after the top level */
   /* run */
+  kiln_span image;        /* the id of one to start from (kiln_image.h); empty: an empty context */
   kiln_span globals_json; /* an object */
   kiln_span args_json;    /* of a function: an array */
   unsigned timeout_ms;    /* of any operation; 0: the kiln's default, for a measurement that waits
@@ -298,6 +303,9 @@ typedef struct kiln_response {
   const char *session_id;
   const char *object_id;   /* of what the command made */
   kiln_bytes *module_json; /* a module's state */
+  /* of kiln_image_create() */
+  const char *image_id;
+  uint64_t image_bytes; /* private to its process */
   /* run and measureMemory */
   kiln_bytes *memory_json; /* run: heap statistics; measureMemory: the whole answer */
   kiln_times times;
@@ -507,6 +515,11 @@ KILN_API kiln_status kiln_check_store(kiln *k, kiln_error *err);
   X(sessions_ended_memory_limit) \
   X(sessions_ended_crashed)      \
   X(session_commands)            \
+  X(images)                      \
+  X(image_runs)                  \
+  X(image_renewals)              \
+  X(image_evictions)             \
+  X(image_failures)              \
   X(store_entries)               \
   X(store_blob_bytes)            \
   X(store_quarantined)           \
@@ -528,5 +541,6 @@ KILN_API void kiln_get_reasons(const kiln *k, uint64_t ret_counts[KILN_CAUSE_COD
 }
 #endif
 
+#include "kiln_image.h"
 #include "kiln_session.h"
 #endif

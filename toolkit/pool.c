@@ -180,8 +180,21 @@ kiln_status kiln__pool_enqueue(kiln_pool *pool, kiln_task *task, uint64_t client
   return KILN_OK;
 }
 
+/* It waits for a fork of its image, and counts for its client all the same. */
+static kiln_status enqueue_for_image(kiln_pool *pool, kiln_task *task, uint64_t client) {
+  if (pool->closing) return KILN_ECLOSING;
+  if (kiln__queue_count(&pool->queue, client) >= pool->client_max ||
+      pool->queued + pool->running >= pool->workers_max + pool->queue_max)
+    return KILN_EBUSY;
+  if (!kiln__queue_hold(&pool->queue, task, client)) return KILN_ENOMEM;
+  kiln__image_enqueue(task, /* first= */ false);
+  pool->queued++;
+  return KILN_OK;
+}
+
 /* One that takes another's place is never one too many. */
 static kiln_status enqueue(kiln_pool *pool, kiln_task *task, const kiln_job *job) {
+  if (task->image) return enqueue_for_image(pool, task, job->client);
   if (!job->follows || pool->closing) return kiln__pool_enqueue(pool, task, job->client);
   kiln__queue_put_first(&pool->queue, task);
   pool->queued++;
@@ -213,6 +226,7 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
   task->timeout_ms = job->timeout_ms;
   task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes,
                                           /* session= */ false};
+  task->image = job->image;
   kiln_status status = kiln__job_encode(job, &task->message);
   if (status == KILN_OK && job->op == KILN_JOB_RUN && job->cached_data != NULL) {
     kiln_job without = *job;

@@ -97,6 +97,37 @@ kiln_status kiln_pool_session_submit(kiln_pool_session *session, const kiln_fram
 /* Ends it soon, whatever it does. From any thread. */
 void kiln_pool_session_end(kiln_pool_session *session, kiln_session_end end);
 
+/* ---- images: processes that have run code, and fork (pool_image.c) --------------------------- */
+
+typedef struct kiln_pool_image kiln_pool_image;
+
+typedef enum kiln_pool_image_event {
+  KILN_POOL_IMAGE_LOADED,     /* it has a process, tried, of `bytes` */
+  KILN_POOL_IMAGE_NOT_LOADED, /* `result` says why */
+  KILN_POOL_IMAGE_FAILED,     /* too often in a row: it will not be tried again */
+  KILN_POOL_IMAGE_RENEWED,    /* as LOADED, in place of an older process */
+  KILN_POOL_IMAGE_EVICTED,    /* its process was ended, being idle or by kiln_pool_image_evict() */
+  KILN_POOL_IMAGE_LOST,       /* its process ended; as after EVICTED the next run makes one */
+  KILN_POOL_IMAGE_FREED,      /* the last word: nobody uses it any more */
+} kiln_pool_image_event;
+#define KILN_POOL_IMAGE_FAILURES_MAX 3
+
+/* On the pool's thread, never under a lock; `result` is lent. */
+typedef void (*kiln_pool_image_fn)(void *user, kiln_pool_image_event event,
+                                   const kiln_job_result *result, uint64_t bytes);
+
+/* Makes an image of a KILN_JOB_IMAGE and loads it. Jobs that name it run in forks of its process,
+ * which is made again, from what is kept of the job, when it has ended or has forked often. Without
+ * a job for idle_ms it is ended. */
+kiln_status kiln_pool_image_new(kiln_pool *pool, const kiln_job *job, unsigned idle_ms,
+                                kiln_pool_image_fn on_event, void *user,
+                                kiln_pool_image **ret_image, kiln_error *err);
+/* Ends its process; the image stays. */
+void kiln_pool_image_evict(kiln_pool_image *image);
+/* Ends it all; those who wait for it get KILN_NOT_FOUND. KILN_POOL_IMAGE_FREED comes still. A
+ * pool that is freed frees its images. */
+void kiln_pool_image_free(kiln_pool_image *image);
+
 void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info);
 
 /* Whether a job that is submitted now would find a process, or a zygote to make one. */

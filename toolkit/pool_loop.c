@@ -94,7 +94,10 @@ static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
 
 void kiln__pool_put_back(kiln_pool *pool, kiln_task *task) {
   pthread_mutex_lock(&pool->lock);
-  kiln__queue_put_first(&pool->queue, task);
+  if (task->image)
+    kiln__image_enqueue(task, /* first= */ true);
+  else
+    kiln__queue_put_first(&pool->queue, task);
   pool->queued++;
   pool->running--;
   pthread_mutex_unlock(&pool->lock);
@@ -102,13 +105,26 @@ void kiln__pool_put_back(kiln_pool *pool, kiln_task *task) {
 
 static kiln_worker *find_idle(const kiln_pool *pool) {
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
-    if (worker->state == KILN_WORKER_IDLE) return worker;
+    if (worker->state == KILN_WORKER_IDLE && !worker->image) return worker;
   return NULL;
 }
 
+/* Since when the next task of the queue has waited. */
+static uint64_t next_submitted_ns(kiln_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  const kiln_task *task = pool->idle > 0 ? kiln__queue_next(&pool->queue) : NULL;
+  uint64_t since = task ? task->submitted_ns : UINT64_MAX;
+  pthread_mutex_unlock(&pool->lock);
+  return since;
+}
+
+/* Runs in images, which wait for forks of these, and all others take turns. */
 static void give_jobs(kiln_pool *pool) {
-  kiln_task *task;
-  while ((task = dequeue(pool, /* to_run= */ true)) != NULL) {
+  for (;;) {
+    bool gave = pool->images && kiln__images_give(pool, next_submitted_ns(pool));
+    kiln_task *task = dequeue(pool, /* to_run= */ true);
+    if (!task && !gave) return;
+    if (!task) continue;
     kiln_pool_session *session = task->session;
     bool given = !session ? kiln__worker_assign(pool, find_idle(pool), task)
                           : kiln__session_assign(
@@ -177,7 +193,7 @@ static void keep_workers(kiln_pool *pool, uint64_t now) {
          pool->idle + pool->forking < pool->idle_target) {
     bool is_old = pool->current->forks >= pool->forks_per_zygote;
     if (is_old && pool->spare && pool->spare->ready) return; /* to be renewed first */
-    if (!kiln__worker_ask(pool)) return;
+    if (!kiln__worker_ask(pool, &(kiln_fork){0})) return;
   }
 }
 
@@ -229,6 +245,7 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closin
   if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > now)
     sooner(&due, pool->fork_again_ns);
   if (now < pool->strays_until_ns) sooner(&due, now + STRAYS_EVERY_NS);
+  sooner(&due, kiln__images_due(pool));
   if (closing) sooner(&due, drain_until);
   if (due == UINT64_MAX) return -1;
   if (due <= now) return 0;
@@ -312,6 +329,7 @@ static void take_down(kiln_pool *pool) {
   fail_evicted(pool);
   fail_queue(pool, KILN_ECLOSING, reason);
   kiln__sessions_take_down(pool);
+  kiln__images_take_down(pool);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     kiln__zygote_end(pool, zygote, /* lost= */ false);
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next) {
@@ -332,6 +350,7 @@ static void take_down(kiln_pool *pool) {
   kiln__worker_kill_strays(pool);
   siginfo_t info;
   while (waitid(P_ALL, 0, &info, WEXITED | __WNOTHREAD) == 0 || errno == EINTR) continue;
+  kiln__images_free(pool);
 }
 
 void *kiln__pool_main(void *argument) {
@@ -353,6 +372,7 @@ void *kiln__pool_main(void *argument) {
     fail_evicted(pool);
     give_jobs(pool);
     keep_workers(pool, now);
+    kiln__images_keep(pool, now);
     tell_trouble(pool);
     free_gone(pool);
     atomic_store(&pool->ready, pool->idle > 0 || (pool->current && pool->current->ready));

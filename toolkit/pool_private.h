@@ -48,7 +48,8 @@ typedef struct kiln_watch {
 /* A job of the queue or of a worker. */
 typedef struct kiln_task {
   struct kiln_task *next, *previous;
-  kiln_lane *lane; /* NULL: it is nobody's */
+  kiln_lane *lane;        /* NULL: it is nobody's */
+  kiln_pool_image *image; /* whose queue it is in; NULL: the pool's */
   kiln_wire_out message;
   kiln_wire_out without; /* of a job with cached data: the same without; has no data otherwise */
   bool consumer_crashed;
@@ -83,6 +84,7 @@ typedef enum kiln_worker_state {
   KILN_WORKER_IDLE,
   KILN_WORKER_RUNNING,
   KILN_WORKER_SESSION,
+  KILN_WORKER_SERVING, /* an image's process: it forks */
   KILN_WORKER_ENDING,
   KILN_WORKER_KEEPER /* none: the first process of workers' pid namespace, which ends after them */
 } kiln_worker_state;
@@ -101,7 +103,22 @@ typedef struct kiln_worker {
   int forbidden_call;         /* it told that it made this one; -1: none */
   uint64_t due_ns;            /* FORKING: to be ready; with a task: to have answered */
   bool gone;                  /* reaped; freed at the end of the round */
+  /* of images */
+  kiln_pool_image *image;   /* whose process or fork it is; NULL: of a zygote's */
+  bool is_process;          /* the image's process */
+  bool dismissed;           /* it was ended by us: no loss */
+  struct kiln_worker *from; /* a fork's, FORKING and IDLE: the process that was asked */
+  bool tried;               /* a process': a fork of it has done a job */
+  unsigned forks, children_idle, children_forking;
+  uint64_t data_bytes; /* a process': what RLIMIT_DATA counts of it */
 } kiln_worker;
+
+/* Who is asked for a worker; all NULL: the zygote, for one of its own. */
+typedef struct kiln_fork {
+  kiln_pool_image *image;
+  kiln_worker *from; /* NULL: the zygote, for an image's process */
+  const kiln_wire_out *message;
+} kiln_fork;
 
 struct kiln_zygote {
   kiln_zygote *next;
@@ -147,12 +164,14 @@ struct kiln_pool {
   uint64_t drain_until_ns;
   kiln_queue queue;
   kiln_task *evicted;       /* to be told that others come first */
-  unsigned queued, running; /* without what waits for others of its session */
+  unsigned queued, running; /* queued: the images' own, too, but not what waits within sessions */
   kiln_pool_session *ending_first;
+  kiln_pool_image *new_images; /* not yet the thread's */
 
   /* the thread's */
   kiln_worker *workers;
   kiln_zygote *zygotes;
+  kiln_pool_image *images;
   kiln_zygote *current, *spare; /* NULL: none; either may not be ready yet */
   unsigned idle, forking;
   unsigned fork_failures; /* since a worker was last ready */
@@ -196,7 +215,7 @@ void kiln__zygote_on_process(kiln_pool *pool, kiln_zygote *zygote);
 void kiln__zygote_end(kiln_pool *pool, kiln_zygote *zygote, bool lost);
 
 /* pool_worker.c */
-bool kiln__worker_ask(kiln_pool *pool);
+bool kiln__worker_ask(kiln_pool *pool, const kiln_fork *fork);
 /* Gives an idle worker the task. False: it could not be given to this one; the task is still the
  * caller's. */
 bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task);
@@ -234,5 +253,30 @@ bool kiln__worker_take_alarm(kiln_worker *worker, kiln_wire_in *in);
 /* Whether it ended by such a call, and by which. */
 bool kiln__worker_is_forbidden(const kiln_worker *worker, const siginfo_t *info);
 void kiln__worker_name_call(const kiln_worker *worker, char *ret_name, size_t size);
+
+/* Whether it is one of the pool's processes. */
+bool kiln__pool_knows(const kiln_pool *pool, pid_t pid);
+void kiln__pool_wake(kiln_pool *pool);
+
+/* process_memory.c: what the process alone has in memory, or, where the kernel does not tell, what
+ * it has beside files' pages; and what RLIMIT_DATA counts of it. */
+uint64_t kiln__process_private_bytes(pid_t pid);
+uint64_t kiln__process_data_bytes(pid_t pid, uint64_t otherwise);
+
+/* pool_image.c */
+/* Gives the task that has waited longest for an image with an idle fork, if it has waited since
+ * before `before_ns`. True: there was one. */
+bool kiln__images_give(kiln_pool *pool, uint64_t before_ns);
+/* Loads, forks, renews, ends and frees what has to be. */
+void kiln__images_keep(kiln_pool *pool, uint64_t now);
+uint64_t kiln__images_due(const kiln_pool *pool); /* when keep() has something to do again */
+void kiln__images_take_down(kiln_pool *pool);
+void kiln__images_free(kiln_pool *pool);               /* when no worker is left */
+void kiln__image_enqueue(kiln_task *task, bool first); /* under the pool's lock */
+/* A load that went well: the worker is a process that serves from now on. */
+void kiln__image_loaded(kiln_pool *pool, kiln_worker *worker, kiln_job_result *result);
+/* Before the worker, of an image, goes to ENDING. */
+void kiln__image_on_end(kiln_pool *pool, kiln_worker *worker);
+void kiln__image_note_assigned(kiln_worker *worker);
 
 #endif

@@ -104,6 +104,11 @@ void kiln__queue_put_first(kiln_queue *queue, kiln_task *task) {
   queue->urgent = task;
 }
 
+const kiln_task *kiln__queue_next(const kiln_queue *queue) {
+  if (queue->urgent) return queue->urgent;
+  return queue->turn ? queue->turn->first : NULL;
+}
+
 kiln_task *kiln__queue_take(kiln_queue *queue) {
   kiln_task *task = queue->urgent;
   if (task) {

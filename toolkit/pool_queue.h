@@ -39,6 +39,8 @@ unsigned kiln__queue_count(const kiln_queue *queue, uint64_t client);
 bool kiln__queue_put(kiln_queue *queue, kiln_task *task, uint64_t client);
 void kiln__queue_put_first(kiln_queue *queue, kiln_task *task);
 
+/* Which one is next; NULL if none waits. */
+const kiln_task *kiln__queue_next(const kiln_queue *queue);
 /* The next task, NULL if none waits. It counts for its client until kiln__queue_ended(). */
 kiln_task *kiln__queue_take(kiln_queue *queue);
 /* ... the next one whose session has a worker. */

@@ -26,8 +26,9 @@ static void note_fork_failure(kiln_pool *pool) {
     pool->fork_again_ns = kiln__pool_now_ns() + UINT64_C(20000000);
 }
 
-bool kiln__worker_ask(kiln_pool *pool) {
-  kiln_zygote *zygote = pool->current;
+bool kiln__worker_ask(kiln_pool *pool, const kiln_fork *fork) {
+  kiln_zygote *zygote = fork->from ? NULL : pool->current;
+  int asked = zygote ? zygote->channel.fd : fork->from->channel.fd;
   int pair[2];
   kiln_worker *worker = calloc(1, sizeof(*worker));
   if (!worker) {
@@ -47,19 +48,26 @@ bool kiln__worker_ask(kiln_pool *pool) {
   worker->process = (kiln_watch){KILN_WATCH_WORKER_PROCESS, worker, -1};
   worker->zygote = zygote;
   worker->due_ns = kiln__pool_now_ns() + UINT64_C(1000000) * KILN_FORK_MS;
-  int sent = kiln__wire_send(zygote->channel.fd, &pool->fork_message, pair[1], MSG_DONTWAIT);
+  worker->image = fork->image;
+  worker->from = fork->from;
+  worker->is_process = fork->image && !fork->from;
+  int sent = kiln__wire_send(asked, fork->message ? fork->message : &pool->fork_message, pair[1],
+                             MSG_DONTWAIT);
   close(pair[1]);
   if (sent != 0 || !kiln__pool_watch(pool, &worker->channel)) {
     close(pair[0]);
     free(worker);
     note_fork_failure(pool);
-    if (sent != 0 && sent != -EAGAIN) kiln__zygote_end(pool, zygote, /* lost= */ true);
+    if (zygote && sent != 0 && sent != -EAGAIN) kiln__zygote_end(pool, zygote, /* lost= */ true);
     return false;
   }
   worker->next = pool->workers;
   pool->workers = worker;
-  pool->forking++;
-  zygote->forks++;
+  if (zygote) zygote->forks++;
+  if (!fork->image) pool->forking++;
+  if (!fork->from) return true;
+  fork->from->forks++;
+  fork->from->children_forking++;
   return true;
 }
 
@@ -67,8 +75,12 @@ bool kiln__worker_ask(kiln_pool *pool) {
  */
 
 void kiln__worker_end(kiln_pool *pool, kiln_worker *worker) {
-  if (worker->state == KILN_WORKER_FORKING) pool->forking--;
-  if (worker->state == KILN_WORKER_IDLE) pool->idle--;
+  if (worker->image) {
+    kiln__image_on_end(pool, worker);
+  } else {
+    if (worker->state == KILN_WORKER_FORKING) pool->forking--;
+    if (worker->state == KILN_WORKER_IDLE) pool->idle--;
+  }
   worker->state = KILN_WORKER_ENDING;
   kiln__pool_unwatch(pool, &worker->channel);
   if (worker->pid == 0) {
@@ -217,13 +229,20 @@ kiln_worker *kiln__worker_adopt_keeper(kiln_pool *pool, pid_t pid) {
 /* Makes an announced worker usable. Which process it is the kernel has told: it may know itself
  * under another number. */
 static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
-  if (in->type != KILN_WIRE_READY || in->length != 0 || !watch_process(pool, worker, in->sender))
+  /* An image's process might answer for its fork. */
+  if (in->type != KILN_WIRE_READY || in->length != 0 || kiln__pool_knows(pool, in->sender) ||
+      !watch_process(pool, worker, in->sender))
     return false;
   worker->zygote = NULL;
   worker->state = KILN_WORKER_IDLE;
-  pool->forking--;
-  pool->idle++;
-  pool->fork_failures = 0;
+  if (worker->from) {
+    worker->from->children_forking--;
+    worker->from->children_idle++;
+  } else if (!worker->image) {
+    pool->forking--;
+    pool->idle++;
+  }
+  if (!worker->from) pool->fork_failures = 0;
   return true;
 }
 
@@ -247,7 +266,10 @@ static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) 
     finish_by_garbage(pool, worker);
     return;
   }
-  finish(pool, worker, &result);
+  if (worker->is_process && result.outcome == KILN_OUTCOME_OK)
+    kiln__image_loaded(pool, worker, &result);
+  else
+    finish(pool, worker, &result);
   kiln__job_result_release(&result);
 }
 
@@ -273,11 +295,11 @@ void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker) {
     }
   } else if (worker->state == KILN_WORKER_FORKING) {
     if (got != 1 || !become_ready(pool, worker, &in)) {
-      note_fork_failure(pool);
+      if (!worker->from) note_fork_failure(pool);
       kiln__worker_end(pool, worker);
     }
   } else {
-    kiln__worker_end(pool, worker); /* an idle one has nothing to say */
+    kiln__worker_end(pool, worker); /* an idle one has nothing to say, nor has one that serves */
   }
   if (got == 1) kiln__wire_in_release(&in);
 }
@@ -306,7 +328,7 @@ void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
     finish_by_exit(pool, worker, &info);
   else if (worker->state == KILN_WORKER_SESSION)
     kiln__session_on_exit(pool, worker, &info);
-  else if (worker->state == KILN_WORKER_IDLE)
+  else if (worker->state == KILN_WORKER_IDLE || worker->state == KILN_WORKER_SERVING)
     kiln__worker_end(pool, worker);
   else if (worker->state == KILN_WORKER_KEEPER)
     lose_keeper(pool, worker);
@@ -318,8 +340,11 @@ void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
   if (worker->state == KILN_WORKER_FORKING) {
     /* A zygote that hangs. The workers it owes are asked of the next one. */
     if (worker->zygote) kiln__zygote_end(pool, worker->zygote, /* lost= */ true);
-    note_fork_failure(pool);
+    kiln_worker *from = worker->from;
+    worker->dismissed = from != NULL; /* one loss, its process' */
+    if (!from) note_fork_failure(pool);
     kiln__worker_end(pool, worker);
+    if (from && from->state != KILN_WORKER_ENDING) kiln__worker_end(pool, from);
   } else if (worker->state == KILN_WORKER_RUNNING) {
     kiln__worker_on_channel(pool, worker); /* it may have answered just now */
     if (worker->state != KILN_WORKER_RUNNING) return;
@@ -347,7 +372,10 @@ bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) 
       task->started_ns + ((uint64_t)task->timeout_ms + pool->kill_grace_ms) * UINT64_C(1000000);
   worker->task = task;
   worker->state = KILN_WORKER_RUNNING;
-  pool->idle--;
+  if (worker->image)
+    kiln__image_note_assigned(worker);
+  else
+    pool->idle--;
   atomic_fetch_add(&pool->counters.jobs, 1);
   return true;
 }
@@ -355,7 +383,7 @@ bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) 
 /* ---- strays ------------------------------------------------------------------------------------
  */
 
-static bool is_known(const kiln_pool *pool, pid_t pid) {
+bool kiln__pool_knows(const kiln_pool *pool, pid_t pid) {
   for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
     if (worker->pid == pid) return true;
   for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
@@ -376,7 +404,7 @@ void kiln__worker_kill_strays(kiln_pool *pool) {
     long pid = strtol(at, &end, 10);
     if (end == at) return;
     at = end;
-    if (pid > 0 && !is_known(pool, (pid_t)pid)) kill((pid_t)pid, SIGKILL);
+    if (pid > 0 && !kiln__pool_knows(pool, (pid_t)pid)) kill((pid_t)pid, SIGKILL);
   }
 }
 
@@ -386,7 +414,8 @@ void kiln__worker_reap_strays(kiln_pool *pool) {
   for (;;) {
     siginfo_t info = {0};
     if (waitid(P_ALL, 0, &info, options | WNOWAIT) != 0 || info.si_pid == 0) return;
-    if (is_known(pool, info.si_pid)) return; /* reaped by its own event; then we look again */
+    if (kiln__pool_knows(pool, info.si_pid))
+      return; /* reaped by its own event; then we look again */
     waitid(P_PID, (id_t)info.si_pid, &info, options);
   }
 }

@@ -67,6 +67,14 @@ uint64_t kiln_sandbox_data_bytes(void) {
 #endif
 }
 
+uint64_t kiln_sandbox_get_data_bytes(void) {
+  return data_bytes;
+}
+
+void kiln_sandbox_set_data_bytes(uint64_t data) {
+  data_bytes = data;
+}
+
 /* Memory counts as used up when an eighth of what the job may have is no longer to be had. */
 static bool memory_is_used_up(void) {
   struct rlimit data;
@@ -150,6 +158,9 @@ static void on_forbidden_call(int signal_number, siginfo_t *info, void *user) {
     RESULT_OF(context) = -ENOENT;
     return;
   }
+  /* An image's filter, which its forks have too, knows the image's process id: abort() is none. */
+  if (info->si_syscall == SYS_tgkill && ARGUMENT_OF(context, 0) == getpid())
+    kiln_sandbox_exit_fatal(KILN_EXIT_FATAL);
   uint64_t call = (uint64_t)(uint32_t)info->si_syscall;
   memcpy(alarm_message.data + sizeof(kiln_wire_head) + sizeof(kiln_wire_field_head), &call,
          sizeof(call));

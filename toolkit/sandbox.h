@@ -58,6 +58,15 @@ bool kiln_sandbox_limit(unsigned timeout_ms, uint64_t memory_max, uint64_t answe
 bool kiln_sandbox_limit_session(uint64_t memory_max, uint64_t answer_max);
 bool kiln_sandbox_allow_command(unsigned timeout_ms);
 
+/* In an image's process, instead: processor time and memory, with room above for the limits of its
+ * children, which inherit its memory; and when the image is loaded: the rest of the time is for
+ * forking. */
+bool kiln_sandbox_limit_image(unsigned timeout_ms, uint64_t memory_max);
+bool kiln_sandbox_settle_image(void);
+/* What kiln_sandbox_data_bytes() was, or is to be from now on. */
+uint64_t kiln_sandbox_get_data_bytes(void);
+void kiln_sandbox_set_data_bytes(uint64_t data);
+
 /* Ends the worker: with the exit code of a memory limit if its memory is used up, else with
  * `other`. */
 _Noreturn void kiln_sandbox_exit_fatal(int other);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "toolkit/image.h"
 #include "toolkit/session_table.h"
 #include "toolkit/status.h"
 
@@ -60,6 +61,13 @@ static kiln_status set_options(kiln *k, const kiln_options *options, kiln_error 
   if (o->kill_grace_ms == 0) o->kill_grace_ms = 150;
   if (o->sessions_max == 0) o->sessions_max = 64;
   if (o->session_idle_ms == 0) o->session_idle_ms = 300000;
+  if (o->images_max == 0) o->images_max = 64;
+  if (o->images_max_bytes == 0) o->images_max_bytes = 1024 * MIB;
+  if (o->image_idle_ms == 0) o->image_idle_ms = 600000;
+  if (o->images_max > KILN_IMAGES_MAX) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "images_max is %u, limit %d", o->images_max,
+                      KILN_IMAGES_MAX);
+  }
   if (o->timeout_default_ms > o->timeout_max_ms) {
     return kiln__fail(err, KILN_EINVAL, NULL, "default timeout is %u ms, over the maximum of %u ms",
                       o->timeout_default_ms, o->timeout_max_ms);
@@ -89,6 +97,7 @@ static void destroy(kiln *k, unsigned drain_ms) {
   kiln__writer_stop(&k->writer);
   kcc_store_close(k->store);
   kiln_flights_free(k->flights);
+  kiln__images_destroy(&k->images);
   kiln__offenders_free(k->offenders);
   (void)pthread_cond_destroy(&k->idle);
   (void)pthread_mutex_destroy(&k->mutex);
@@ -100,6 +109,7 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
   if (k == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a kiln");
   (void)pthread_mutex_init(&k->mutex, /* attributes= */ NULL);
   (void)pthread_cond_init(&k->idle, /* attributes= */ NULL);
+  kiln__images_init(&k->images);
   kiln_status status = set_options(k, options, err);
   /* The engines start while the store is opened: on the first use of both they take about as long.
    */
@@ -219,6 +229,7 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
       case KILN_MEASURE_MEMORY:
         status = kiln__submit_measure(k, engine, request, done, user, started_ns, err);
         break;
+      case KILN_IMAGE:
       case KILN_SESSION: /* refused by the check */
         break;
     }
@@ -280,6 +291,7 @@ kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
   KILN__COUNTERS_MAP(COUNTER)
 #undef COUNTER
   stats.sessions_open = kiln__sessions_open_count(k);
+  stats.images = kiln__images_count(k);
   for (size_t i = 0; i < k->engines_count; i++) kiln_pool_add_stats(k->engines[i].pool, &stats);
   if (k->store != NULL) {
     kcc_stats store;

@@ -69,6 +69,10 @@ void kiln__writer_stop(kiln__writer *writer);
   X(canary_runs)              \
   X(canary_failures)          \
   X(blobs_quarantined)        \
+  X(image_runs)               \
+  X(image_renewals)           \
+  X(image_evictions)          \
+  X(image_failures)           \
   KILN__SESSION_COUNTERS_MAP(X)
 #define KILN__SESSION_COUNTERS_MAP(X) \
   X(sessions_opened)                  \
@@ -91,6 +95,12 @@ typedef struct kiln__engine {
 } kiln__engine;
 
 typedef struct kiln__sessions kiln__sessions;
+typedef struct kiln__image kiln__image;
+typedef struct kiln__images {
+  pthread_mutex_t mutex;
+  kiln__image *first; /* the oldest */
+  unsigned count;
+} kiln__images;
 
 struct kiln {
   kiln_options options; /* with the defaults filled in; its texts are not kept */
@@ -101,6 +111,7 @@ struct kiln {
   kiln_offenders *offenders; /* NULL: no source is ever refused */
   kiln__writer writer;
   kiln__sessions *sessions;
+  kiln__images images;
   pthread_mutex_t mutex; /* of the next two */
   pthread_cond_t idle;
   bool closing;
@@ -166,6 +177,9 @@ kcc_status kiln__parts_of(const kiln__engine *engine, const kiln_request *reques
 kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request,
                          const kcc_digest *source, uint64_t source_length, kiln_mode mode,
                          kiln_bytes *workload, kcc_digest *ret_key, kiln_error *err);
+
+/* Sources as a job has them; to be freed. NULL: no memory. */
+kiln_job_source *kiln__copy_sources(const kiln_named_source *sources, size_t count);
 
 /* Remembers a source whose job crashed its engine. */
 void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result);

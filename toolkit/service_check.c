@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "toolkit/image.h"
 #include "toolkit/json_check.h"
 #include "toolkit/service.h"
 #include "toolkit/status.h"
@@ -123,6 +124,21 @@ static kiln_status check_named(const kiln *k, const kiln_named_source *source, c
   return status;
 }
 
+/* A run in an image has that one's context. */
+static kiln_status check_in_image(const kiln_request *request, kiln_error *err) {
+  const char *excess = NULL;
+  if (request->kind == KILN_MODULE || request->modules_count > 0) {
+    return kiln__fail(err, KILN_EINVAL, NULL,
+                      "kind 'module': with an image only scripts and functions run");
+  }
+  if (request->context_name.length > 0) excess = "context name";
+  if (request->context_origin.length > 0) excess = "context origin";
+  if (request->microtasks_after_evaluate) excess = "microtask mode";
+  if (request->deny_strings || request->deny_wasm) excess = "code generation";
+  if (excess == NULL) return KILN_OK;
+  return kiln__fail(err, KILN_EINVAL, NULL, "%s: the image's own is used", excess);
+}
+
 static kiln_status check_run(const kiln *k, const kiln_request *request, kiln_error *err) {
   uint64_t total = 0;
   kiln_status status = check_source(k, request, &total, err);
@@ -142,7 +158,58 @@ static kiln_status check_run(const kiln *k, const kiln_request *request, kiln_er
   for (size_t i = 0; status == KILN_OK && i < request->modules_count; i++) {
     status = check_named(k, &request->modules[i], "source with its modules", &total, err);
   }
+  if (status == KILN_OK && request->image.length > 0) status = check_in_image(request, err);
   return status;
+}
+
+static kiln_status check_image_script(const kiln *k, const kiln_image_script *script,
+                                      uint64_t *total, kiln_error *err) {
+  if ((script->source == NULL) == (script->key.length == 0)) {
+    return kiln__fail(err, KILN_EINVAL, script->source == NULL ? "ERR_MISSING_ARGS" : NULL,
+                      "a script of an image: needs either a source or a key");
+  }
+  kiln_status status = check_name(script->filename, "filename", err);
+  if (status == KILN_OK && script->source != NULL)
+    status = add_bytes(k, kiln_bytes_get(script->source).length, "source of the image", total, err);
+  return status;
+}
+
+static bool names_a_module(const kiln_image_request *request, kiln_span name) {
+  for (size_t i = 0; i < request->modules_count; i++) {
+    const kiln_span *other = &request->modules[i].name;
+    if (other->length == name.length && memcmp(other->data, name.data, name.length) == 0)
+      return true;
+  }
+  return false;
+}
+
+kiln_status kiln__check_image(const kiln *k, const kiln_image_request *request, kiln_error *err) {
+  uint64_t total = 0;
+  char quoted[KILN__QUOTE_BYTES];
+  kiln_status status = check_timeout(k, request->timeout_ms, err);
+  if (status == KILN_OK && request->name.length >= sizeof(((kiln_image_info *)NULL)->name))
+    status = kiln__fail(err, KILN_ETOOBIG, NULL, "name is %zu bytes, limit %zu",
+                        request->name.length, sizeof(((kiln_image_info *)NULL)->name) - 1);
+  if (status == KILN_OK) status = check_json(k, request->globals_json, '{', "globals", &total, err);
+  if (status == KILN_OK) status = check_name(request->context_name, "context name", err);
+  if (status == KILN_OK) status = check_name(request->context_origin, "context origin", err);
+  if (status == KILN_OK) status = check_name(request->entry, "entry", err);
+  if (status == KILN_OK)
+    status = check_count(request->scripts_count, KILN_SCRIPTS_MAX, "scripts", err);
+  for (size_t i = 0; status == KILN_OK && i < request->scripts_count; i++)
+    status = check_image_script(k, &request->scripts[i], &total, err);
+  if (status == KILN_OK)
+    status = check_count(request->modules_count, KILN_MODULES_MAX, "modules", err);
+  for (size_t i = 0; status == KILN_OK && i < request->modules_count; i++)
+    status = check_named(k, &request->modules[i], "source of the image", &total, err);
+  if (status != KILN_OK) return status;
+  if (request->modules_count > 0 && request->entry.length == 0)
+    return kiln__fail(err, KILN_EINVAL, "ERR_MISSING_ARGS",
+                      "entry: missing, one of the modules is to be evaluated");
+  if (request->entry.length > 0 && !names_a_module(request, request->entry))
+    return kiln__fail(err, KILN_EINVAL, NULL, "entry %s: is none of the modules",
+                      kiln__quote(request->entry, quoted));
+  return KILN_OK;
 }
 
 static kiln_status check_measure(const kiln *k, const kiln_request *request, kiln_error *err) {
@@ -180,6 +247,7 @@ kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln
       return check_run(k, request, err);
     case KILN_MEASURE_MEMORY:
       return check_measure(k, request, err);
+    case KILN_IMAGE:
     case KILN_SESSION: /* submitted by kiln_session_submit() */
       break;
   }

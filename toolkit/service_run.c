@@ -11,6 +11,7 @@
 
 #include "toolkit/bytes.h"
 #include "toolkit/explain.h"
+#include "toolkit/image.h"
 #include "toolkit/service.h"
 #include "toolkit/status.h"
 
@@ -297,7 +298,7 @@ kiln_status kiln__resolve_key(kiln *k, kiln_request *run, kiln__resolved *r, kil
   return status;
 }
 
-static kiln_job_source *copy_sources(const kiln_named_source *sources, size_t count) {
+kiln_job_source *kiln__copy_sources(const kiln_named_source *sources, size_t count) {
   kiln_job_source *copy = calloc(count == 0 ? 1 : count, sizeof(*copy));
   for (size_t i = 0; copy != NULL && i < count; i++) {
     copy[i] = (kiln_job_source){sources[i].name, sources[i].source};
@@ -309,7 +310,7 @@ static kiln_status submit_run_job(task *t, const kiln_request *request, kiln_byt
                                   kiln_error *err) {
   kiln_job job;
   kiln__job_init(t->k, request, KILN_JOB_RUN, &job);
-  kiln_job_source *modules = copy_sources(request->modules, request->modules_count);
+  kiln_job_source *modules = kiln__copy_sources(request->modules, request->modules_count);
   if (modules == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a request");
   t->offered = blob != NULL;
   job.cached_data = blob;
@@ -322,16 +323,27 @@ static kiln_status submit_run_job(task *t, const kiln_request *request, kiln_byt
   job.microtasks_after_evaluate = request->microtasks_after_evaluate;
   job.deny_strings = request->deny_strings;
   job.deny_wasm = request->deny_wasm;
-  kiln_status status = kiln_pool_submit(t->engine->pool, &job, finished, t, err);
+  kiln_status status = request->image.length > 0
+                           ? kiln__image_run(t->k, request->image, &job, finished, t, err)
+                           : kiln_pool_submit(t->engine->pool, &job, finished, t, err);
   free(modules);
   return status;
 }
 
 kiln_status kiln__submit_run(kiln *k, const kiln__engine *engine, const kiln_request *request,
                              kiln_done_fn done, void *user, uint64_t started_ns, kiln_error *err) {
+  kiln_request run = *request;
+  if (request->image.length > 0) {
+    const kiln__engine *asked = engine;
+    kiln_status found = kiln__image_get_engine(k, request->image, &engine, err);
+    if (found != KILN_OK) return found;
+    if (request->engine.length > 0 && engine != asked) {
+      return kiln__fail(err, KILN_EINVAL, NULL, "engine: the image is of '%s'", engine->info.name);
+    }
+    run.engine = kiln_span_from(engine->info.name);
+  }
   task *t = task_new(k, engine, request, done, user, started_ns, err);
   if (t == NULL) return KILN_ENOMEM;
-  kiln_request run = *request;
   kiln__resolved resolved = {.engine = engine};
   kiln_status status = KILN_OK;
   if (request->source == NULL) {

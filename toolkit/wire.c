@@ -121,6 +121,17 @@ bool kiln__wire_finish(kiln_wire_out *out) {
   return true;
 }
 
+bool kiln__wire_out_copy(const kiln_wire_out *out, kiln_wire_out *ret_copy) {
+  kiln_wire_out copy = *out;
+  copy.data = malloc(out->length);
+  if (!copy.data) return false;
+  memcpy(copy.data, out->data, out->length);
+  copy.capacity = out->length;
+  for (size_t i = 0; i < copy.held_count; i++) kiln_bytes_ref(copy.held[i]);
+  *ret_copy = copy;
+  return true;
+}
+
 int kiln__wire_send(int socket, const kiln_wire_out *out, int fd, int flags) {
   union {
     char room[CMSG_SPACE(sizeof(int) * (KILN_WIRE_FDS_MAX + 1))];

@@ -53,6 +53,8 @@ enum {
   KILN_WIRE_FILTER_WORKER = 1,
   KILN_WIRE_FILTER_FORKING = 2,
   KILN_WIRE_ALARM_CALL = 1,
+  KILN_WIRE_FORK_KIND = 1, /* a kiln_filter_kind; absent: of a worker */
+  KILN_WIRE_FORK_DATA = 2, /* to an image: what RLIMIT_DATA counts of it now */
 };
 
 typedef struct kiln_wire_head {
@@ -102,6 +104,9 @@ void kiln__wire_put_bytes(kiln_wire_out *out, uint16_t tag, kiln_bytes *bytes);
 
 /* Ends the writing. False: the message is too large or there was no memory. */
 bool kiln__wire_finish(kiln_wire_out *out);
+
+/* Another of a finished message. False: no memory. */
+bool kiln__wire_out_copy(const kiln_wire_out *out, kiln_wire_out *ret_copy);
 
 /* Sends a finished message, and `fd` with it unless -1. 0, or -errno. Never raises SIGPIPE. */
 int kiln__wire_send(int socket, const kiln_wire_out *out, int fd, int flags);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/kv8_fork.h"
 #include "toolkit/bytes.h"
 #include "toolkit/engine.h"
 #include "toolkit/sandbox.h"
@@ -184,7 +185,9 @@ bool kiln__work_configure(kiln_work *work) {
   options.on_console = kiln__console_write;
   options.on_console_user = &work->engine->console;
   kv8_context *context = work->engine->context;
-  if (!kiln__work_ok(work, kv8_context_configure(context, &options, &work->error))) return false;
+  if (!work->engine->is_image && /* whose context is as it is */
+      !kiln__work_ok(work, kv8_context_configure(context, &options, &work->error)))
+    return false;
   return job->globals_json.length == 0 ||
          kiln__work_ok(work, kv8_context_set_globals_json(context, kiln__span(job->globals_json),
                                                           &work->error));
@@ -211,12 +214,15 @@ static uint64_t answer_max(const kiln_job *job) {
 void kiln__work_set_limits(kiln_work *work) {
   const kiln_job *job = work->job;
   kv8_isolate *isolate = work->engine->isolate;
+  const kiln_engine *engine = work->engine;
   if (job->heap_max_bytes > 0 &&
-      kv8_isolate_set_heap_max(isolate, job->heap_max_bytes, &work->error) != KV8_OK)
+      kv8_isolate_set_heap_max(isolate, job->heap_max_bytes + engine->image_heap_bytes,
+                               &work->error) != KV8_OK)
     _exit(KILN_EXIT_FATAL);
   /* What a process may have beside the heap, ArrayBuffers may. */
   if (job->memory_max_bytes > job->heap_max_bytes)
-    kv8_isolate_set_array_buffer_max(isolate, job->memory_max_bytes - job->heap_max_bytes);
+    kv8_isolate_set_array_buffer_max(
+        isolate, job->memory_max_bytes - job->heap_max_bytes + engine->image_buffer_bytes);
 }
 
 static void answer(kiln_work *work) {
@@ -231,27 +237,49 @@ static void answer(kiln_work *work) {
   if (kiln__wire_send(KILN_CHANNEL, &out, /* fd= */ -1, 0) != 0) _exit(EXIT_FAILURE);
 }
 
-void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent) {
-  static _Alignas(8) char buffer[KILN_WIRE_BUFFER]; /* sources are read in place */
+/* The image is loaded: this process forks from now on, with no thread but this one. Never returns
+ * if that cannot be. Its garbage is not collected: forks are quicker with what V8 has at hand. */
+static void become_image(kiln_work *work) {
+  kiln_engine *engine = work->engine;
+  kv8_heap_statistics heap;
+  if (kv8_isolate_get_heap_statistics(engine->isolate, &heap, /* err= */ NULL) == KV8_OK) {
+    engine->image_heap_bytes = heap.total_heap_size;
+    engine->image_buffer_bytes = heap.external_memory;
+  }
+  engine->is_image = true;
+  if (kv8_engine_before_fork(&work->error) != KV8_OK || !kiln_sandbox_settle_image())
+    _exit(EXIT_FAILURE);
+}
+
+void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent, kiln_filter_kind kind) {
   static kiln_work work;
   kiln_wire_in in;
   kiln_job_frame frame;
+  memset(&work, 0, sizeof(work)); /* an image's children have its */
   if (!kiln_sandbox_detach(channel, parent)) _exit(EXIT_FAILURE);
   if (kv8_engine_after_fork(/* threads_now= */ false, &work.error) != KV8_OK) _exit(EXIT_FAILURE);
-  if (!kiln_sandbox_enter(KILN_FILTER_WORKER)) _exit(EXIT_FAILURE);
+  if (!kiln_sandbox_enter(kind)) _exit(EXIT_FAILURE);
   say_ready();
 
+  /* Sources are read in place, those of an image by its children, too. */
+  char *buffer = malloc(KILN_WIRE_BUFFER);
+  if (!buffer) _exit(EXIT_FAILURE);
   int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
   if (got == 0) _exit(EXIT_SUCCESS); /* never needed */
   if (got < 0) _exit(EXIT_FAILURE);
-  if (in.type == KILN_WIRE_SESSION) kiln__session_main(engine, buffer, &in);
+  if (in.type == KILN_WIRE_SESSION && kind == KILN_FILTER_WORKER)
+    kiln__session_main(engine, buffer, &in);
   if (!kiln__job_decode(&in, &frame)) _exit(EXIT_FAILURE);
+  if ((frame.job.op == KILN_JOB_IMAGE) != (kind == KILN_FILTER_FORKING)) _exit(EXIT_FAILURE);
   work.engine = engine;
   work.job = &frame.job;
   work.deadline_ns = kiln__now_ns() + (uint64_t)frame.job.timeout_ms * 1000000u;
   work.result.cached_data_rejected = -1;
-  if (!kiln_sandbox_limit(work.job->timeout_ms, work.job->memory_max_bytes, answer_max(work.job)))
-    _exit(EXIT_FAILURE);
+  bool limited = kind == KILN_FILTER_FORKING
+                     ? kiln_sandbox_limit_image(work.job->timeout_ms, work.job->memory_max_bytes)
+                     : kiln_sandbox_limit(work.job->timeout_ms, work.job->memory_max_bytes,
+                                          answer_max(work.job));
+  if (!limited) _exit(EXIT_FAILURE);
   kiln__work_set_limits(&work);
   engine->console.left = frame.job.console_max_bytes;
   switch (frame.job.op) {
@@ -266,6 +294,14 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent) {
       break;
     case KILN_JOB_CANARY:
       kiln__work_canary(&work);
+      break;
+    case KILN_JOB_IMAGE:
+      if (kiln__work_load_image(&work)) {
+        become_image(&work);
+        answer(&work);
+        memset(&engine->console, 0, sizeof(engine->console));
+        kiln_zygote_serve(engine, parent);
+      }
       break;
   }
   answer(&work);

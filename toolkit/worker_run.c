@@ -239,7 +239,7 @@ static bool build_graph(kiln_work *work, graph *g) {
   return kiln__work_ok(work, kv8_module_instantiate(g->modules[root], &work->error));
 }
 
-static bool run_module(kiln_work *work, kv8_value **ret_value) {
+bool kiln__work_run_module(kiln_work *work, kv8_value **ret_value) {
   kiln_times *times = &work->result.times;
   graph g = {0};
   kv8_run_options options = KV8_RUN_OPTIONS_INIT;
@@ -304,7 +304,7 @@ void kiln__work_run(kiln_work *work) {
         ran = run_function(work, &value);
         break;
       case KILN_MODULE:
-        ran = run_module(work, &value);
+        ran = kiln__work_run_module(work, &value);
         break;
     }
   }

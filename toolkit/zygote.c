@@ -2,7 +2,8 @@
  *
  * zygote.c: starts V8 once, then forks a worker for each request of the pool. It runs no script,
  * holds no secret and has one thread and one descriptor, so what a worker inherits is V8 and
- * nothing else. It does not reap: its workers are children of the pool's process.
+ * nothing else. It does not reap: its workers are children of the pool's process. An image's
+ * process (worker_image.c) serves forks in the same way, but has run guests' code.
  */
 #include <errno.h>
 #include <linux/sched.h>
@@ -81,7 +82,9 @@ static bool say_hello(const kiln_engine *engine, uint64_t data_bytes, uint32_t l
 
 /* fork(), but the child becomes the pool's (CLONE_PARENT). glibc keeps the thread's id in memory
  * for its mutexes; where it does is known to the kernel, which is told to renew it in the child. */
-static pid_t fork_worker(int *tid_address) {
+static int *tid_address;
+
+static pid_t fork_worker(void) {
   struct clone_args args = {.flags = CLONE_PARENT};
   if (tid_address) {
     args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
@@ -111,40 +114,64 @@ static bool take_filters(kiln_wire_in *in) {
   return stepped == 0;
 }
 
+/* What a fork request says. False: it is none. */
+static bool read_request(kiln_wire_in *in, kiln_filter_kind *ret_kind) {
+  kiln_wire_field field;
+  uint64_t number;
+  int stepped;
+  *ret_kind = KILN_FILTER_WORKER;
+  while ((stepped = kiln__wire_next(in, &field)) == 1) {
+    if (field.tag == KILN_WIRE_FORK_KIND) {
+      if (!kiln__wire_get_number(&field, KILN_FILTER_FORKING, &number)) return false;
+      *ret_kind = (kiln_filter_kind)number;
+    } else if (field.tag == KILN_WIRE_FORK_DATA) {
+      if (!kiln__wire_get_number(&field, UINT64_MAX, &number)) return false;
+      kiln_sandbox_set_data_bytes(number);
+    } else {
+      return false;
+    }
+  }
+  return stepped == 0 && in->type == KILN_WIRE_FORK;
+}
+
+void kiln_zygote_serve(kiln_engine *engine, pid_t parent) {
+  static _Alignas(8) char requests[KILN_WIRE_BUFFER];
+  for (;;) {
+    kiln_wire_in in;
+    kiln_filter_kind kind;
+    int got = kiln__wire_receive(KILN_CHANNEL, requests, &in, 0);
+    if (got == 0) _exit(EXIT_SUCCESS);
+    if (got < 0) _exit(EXIT_FAILURE);
+    if (in.type == KILN_WIRE_FILTER && !engine->is_image) {
+      if (!take_filters(&in)) _exit(EXIT_FAILURE);
+      kiln__wire_in_release(&in);
+      continue;
+    }
+    int channel = read_request(&in, &kind) ? kiln__wire_take_fd(&in) : -1;
+    kiln__wire_in_release(&in);
+    if (channel < 0) _exit(EXIT_FAILURE);
+    if (fork_worker() == 0) kiln_worker_main(engine, channel, parent, kind);
+    close(channel); /* if there was no fork, the pool sees its end close */
+  }
+}
+
 int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages) {
   static kiln_engine engine;
-  static _Alignas(8) char buffer[KILN_WIRE_BUFFER];
   kv8_error err;
   if (!kiln_sandbox_prepare(parent)) return EXIT_FAILURE;
   if (start(&engine, v8_flags, &err) != KV8_OK) return EXIT_FAILURE;
   if (large_pages) kiln__use_large_pages();
   uint64_t data_bytes = kiln_sandbox_data_bytes();
   uint32_t layers = kiln_sandbox_confine();
-  int *tid_address = NULL;
   if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
   pid_t keeper = 0;
   if (layers & UINT32_C(1) << KILN_LAYER_PID) {
     if (!kiln_sandbox_make_lifeline()) return EXIT_FAILURE;
-    keeper = fork_worker(tid_address);
+    keeper = fork_worker();
     if (keeper == 0) kiln_sandbox_keep();
     if (keeper < 0) return EXIT_FAILURE;
   }
   if (!kiln_sandbox_die_with(parent) || !say_hello(&engine, data_bytes, layers, keeper))
     return EXIT_FAILURE;
-  for (;;) {
-    kiln_wire_in in;
-    int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
-    if (got == 0) _exit(EXIT_SUCCESS);
-    if (got < 0) _exit(EXIT_FAILURE);
-    if (in.type == KILN_WIRE_FILTER) {
-      if (!take_filters(&in)) _exit(EXIT_FAILURE);
-      kiln__wire_in_release(&in);
-      continue;
-    }
-    int channel = in.type == KILN_WIRE_FORK ? kiln__wire_take_fd(&in) : -1;
-    kiln__wire_in_release(&in);
-    if (channel < 0) _exit(EXIT_FAILURE);
-    if (fork_worker(tid_address) == 0) kiln_worker_main(&engine, channel, parent);
-    close(channel); /* if there was no fork, the pool sees its end close */
-  }
+  kiln_zygote_serve(&engine, parent);
 }

@@ -62,6 +62,52 @@ START_TEST(run_prints_and_fails_as_a_program_does) {
 END_TEST
 
 /* V8 cannot stop its own loops. */
+START_TEST(run_in_an_image) {
+  write_file("image.js", "console.log('once'); var base = 20; globalThis.n = 0;");
+  write_file("second.js", "function twice(x) { return 2 * x }");
+  write_file("main.js", "console.log(twice(base) + ++n); console.error(typeof require);");
+  outcome result = KILN("run", "--image", "image.js", "--image=second.js", "main.js", "main.js");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "once\n41\n41\n");
+  ck_assert_str_eq(result.err, "undefined\nundefined\n");
+  outcome_free(&result);
+
+  result = KILN("run", "--timeout", "5000", "--image", "second.js", "-p", "[twice(4), 'a']");
+  expect_status(&result, 0);
+  ck_assert_str_eq(result.out, "[8,\"a\"]\n");
+  outcome_free(&result);
+  result = KILN("run", "--image", "second.js", "--print", "'text'.repeat(twice(1))");
+  ck_assert_str_eq(result.out, "texttext\n");
+  outcome_free(&result);
+
+  write_file("throw.js", "\nfunction f() { throw new TypeError('bad'); }\nf();");
+  result = KILN("run", "--image", "second.js", "throw.js", "main.js");
+  expect_status(&result, 1);
+  ck_assert_str_eq(result.out, "");
+  ck_assert(says(result.err, "Uncaught TypeError: bad\n    at f (throw.js:2:"));
+  outcome_free(&result);
+  result = KILN("run", "--image", "throw.js", "main.js");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "Uncaught TypeError: bad\n    at f (throw.js:2:"));
+  outcome_free(&result);
+  result = KILN("run", "--image", "second.js", "--timeout", "50", "-e", "for (;;);");
+  expect_status(&result, 1);
+  ck_assert(says(result.err, "Script execution timed out after 50ms"));
+  outcome_free(&result);
+
+  result = KILN("run", "--image", "second.js");
+  expect_status(&result, 2);
+  outcome_free(&result);
+  result = KILN("run", "--image", "none.js", "main.js");
+  expect_status(&result, 1);
+  ck_assert_str_eq(result.err, "kiln run: 'none.js': No such file or directory\n");
+  outcome_free(&result);
+  result = KILN("run", "--image", "second.js", "--kind", "module", "main.js");
+  expect_status(&result, 2);
+  outcome_free(&result);
+}
+END_TEST
+
 START_TEST(run_ends_native_loops) {
   static const char *const names[] = {"native.js", "native.mjs", "native.cjs"};
   for (size_t i = 0; i < 3; i++) {
@@ -260,6 +306,7 @@ int main(void) {
   tcase_add_checked_fixture(tcase, set_up, tear_down);
   tcase_set_timeout(tcase, 120);
   tcase_add_test(tcase, run_prints_and_fails_as_a_program_does);
+  tcase_add_test(tcase, run_in_an_image);
   tcase_add_test(tcase, run_ends_native_loops);
   tcase_add_test(tcase, run_knows_the_kinds);
   tcase_add_test(tcase, run_takes_nodes_and_v8s_options);

@@ -39,6 +39,7 @@ const CLEAN = {
   'shim/kv8.h': `${HEAD}int kv8_a(void);\n#include "kv8_value.h"\n`,
   'shim/kv8_value.h': `${HEAD}int kv8_b(void);\n`,
   'shim/kv8_module.h': `${HEAD}int kv8_c(void);\n`,
+  'shim/kv8_fork.h': `${HEAD}int kv8_d(void);\n`,
   'shim/engine.cc': `${HEAD}#include <v8.h>\n\n#include "shim/kv8.h"\n`,
   'cache/kcc.h': `${HEAD}int kcc_a(void);\n`,
   'cache/store.c': `${HEAD}#include <sqlite3.h>\n\n#include "cache/kcc.h"\n/* not sprintf(), it says "strcpy(" */\n`,

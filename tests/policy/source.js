@@ -9,15 +9,16 @@ const fs = require('fs');
 const path = require('path');
 
 const LAYERS = ['shim', 'cache', 'toolkit', 'server', 'bench', 'tests'];
-const PUBLIC = ['shim/kv8.h', 'shim/kv8_value.h', 'shim/kv8_module.h', 'cache/kcc.h', 'toolkit/kiln.h',
-  'toolkit/kiln_session.h'];
+const PUBLIC = ['shim/kv8.h', 'shim/kv8_value.h', 'shim/kv8_module.h', 'shim/kv8_fork.h', 'cache/kcc.h',
+  'toolkit/kiln.h', 'toolkit/kiln_session.h', 'toolkit/kiln_image.h'];
 
 // The arrows of the design: what a file may include besides its own folder's headers.
 const ARROWS = [
   { from: /^shim\//, to: [] },
   { from: /^cache\//, to: [] },
   // Only programs that may die run V8: kiln-engine, and kiln-run for code of its caller's own.
-  { from: /^toolkit\/(engine\.h|engine_main\.c|zygote\.c|worker[a-z_]*\.c)$/, to: ['shim/kv8.h'] },
+  { from: /^toolkit\/(engine\.h|engine_main\.c|zygote\.c|worker[a-z_]*\.c)$/,
+    to: ['shim/kv8.h', 'shim/kv8_fork.h'] },
   { from: /^toolkit\/hosted\//, to: ['shim/kv8.h'] },
   { from: /^toolkit\/run\/[a-z_]*\.[ch]$/, to: ['shim/kv8.h', 'cache/kcc.h'] },
   { from: /^toolkit\//, to: ['cache/kcc.h'] },

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shim/kv8_fork.h"
 #include "tests/shim/core_test.h"
 
 /* V8 marks its heap MADV_DONTFORK; without this a child crashes at its first touch of it. */
@@ -86,12 +87,28 @@ static void expect_total(kv8_context *context, const char *expected) {
   kv8_script_free(script);
 }
 
-/* Runs in the child, writes 64 bytes of Math.random() and leaves by _exit(). */
-static void child_main(int round, int out) {
-  if (kv8_engine_after_fork(round % 2 == 1, &core_error) != KV8_OK ||
-      (round % 2 == 1) != (count_threads() > 1)) {
-    _exit(1);
+/* Runs a script in a child, which must give this text. */
+static void expect_text(const char *text, const char *expected) {
+  kv8_script *script = NULL;
+  kv8_value *value = NULL;
+  kv8_blob got = {NULL, 0};
+  kv8_source source = core_source(text);
+  kv8_run_options options = KV8_RUN_OPTIONS_INIT;
+  options.timeout_ms = 10000;
+  if (kv8_script_compile(core_isolate, &source, &script, NULL, &core_error) != KV8_OK ||
+      kv8_script_run(script, core_context, &options, &value, &core_error) != KV8_OK ||
+      kv8_value_to_string(core_context, value, &got, &core_error) != KV8_OK ||
+      got.length != strlen(expected) || memcmp(got.data, expected, got.length) != 0) {
+    fprintf(stderr, "child: %s, %.*s\n", core_error.message, (int)got.length,
+            (const char *)got.data);
+    _exit(3);
   }
+  kv8_blob_free(&got);
+  kv8_value_free(value);
+  kv8_script_free(script);
+}
+
+static void write_random(int out) {
   kv8_script *script = NULL;
   kv8_value *value = NULL;
   kv8_blob text = {NULL, 0};
@@ -105,6 +122,17 @@ static void child_main(int round, int out) {
   kv8_blob_free(&text);
   kv8_value_free(value);
   kv8_script_free(script);
+}
+
+/* Runs in the child, writes 64 bytes of Math.random() and leaves by _exit(). */
+static void child_main(int round, int out) {
+  if (kv8_engine_after_fork(round % 2 == 1, &core_error) != KV8_OK ||
+      (round % 2 == 1) != (count_threads() > 1)) {
+    _exit(1);
+  }
+  kv8_script *script = NULL;
+  kv8_source source;
+  write_random(out);
   expect_total(core_context, "34290");
   if (count_threads() != 4) { /* this one, the watchdog, and V8's two, which it has asked for */
     _exit(5);
@@ -194,6 +222,71 @@ START_TEST(zygote_work_is_not_lost) {
 }
 END_TEST
 
+/* A child of the zygote runs code and becomes a zygote itself. */
+static void image_main(int out) {
+  if (kv8_engine_before_fork(&core_error) != KV8_ESTATE ||
+      kv8_engine_after_fork(false, &core_error) != KV8_OK ||
+      kv8_context_own_random(core_context, &core_error) != KV8_OK) {
+    _exit(20);
+  }
+  expect_total(core_context, "34290"); /* with background threads and a deadline's */
+  expect_text("var kept = {n: 1}; Math.random(); Math.random.name + Math.random.length", "random0");
+  if (count_threads() < 3 || kv8_context_hide_globals(core_context, &core_error) != KV8_OK ||
+      kv8_engine_before_fork(&core_error) != KV8_OK || count_threads() != 1) {
+    _exit(21);
+  }
+  for (int round = 0; round < 20; round++) {
+    pid_t child = fork();
+    if (child == 0) {
+      kv8_blob globals;
+      if (kv8_engine_after_fork(false, &core_error) != KV8_OK) _exit(22);
+      expect_text("kept.n++ + ' ' + total", "1 34290");
+      expect_total(core_context, "34290");
+      expect_text("var mine = 5; kept = 0; globalThis.toJSON = 1; mine", "5");
+      if (kv8_context_globals_to_json(core_context, NULL, &globals, &core_error) != KV8_OK ||
+          globals.length != 21 || memcmp(globals.data, "{\"mine\":5,\"toJSON\":1}", 21) != 0) {
+        _exit(23);
+      }
+      write_random(out);
+      _exit(0);
+    }
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0) {
+      fprintf(stderr, "round %d: %#x\n", round, (unsigned)status);
+      _exit(24);
+    }
+  }
+  _exit(0);
+}
+
+START_TEST(a_child_that_ran_code_may_be_a_zygote) {
+  char numbers[20][33] = {{0}};
+  int pipes[2];
+  zygote_setup();
+  core_is(kv8_engine_before_fork(&core_error), KV8_ESTATE);
+  ck_assert_int_eq(pipe(pipes), 0);
+  pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (child == 0) {
+    image_main(pipes[1]);
+  }
+  close(pipes[1]);
+  int status = 0;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status %#x", (unsigned)status);
+  for (int i = 0; i < 20; ++i) {
+    ck_assert_int_eq(read(pipes[0], numbers[i], 32), 32);
+    for (int j = 0; j < i; ++j) {
+      ck_assert_str_ne(numbers[i], numbers[j]);
+    }
+  }
+  close(pipes[0]);
+  core_is(kv8_context_own_random(NULL, &core_error), KV8_EINVAL);
+  core_is(kv8_context_hide_globals(NULL, &core_error), KV8_EINVAL);
+  core_teardown();
+}
+END_TEST
+
 START_TEST(after_fork_needs_a_zygote) {
   core_engine();
   core_is(kv8_engine_after_fork(false, &core_error), KV8_ESTATE);
@@ -208,6 +301,7 @@ int main(void) {
   tcase_add_test(all, zygote_children_run_code);
   tcase_add_test(all, zygote_refuses_deadlines);
   tcase_add_test(all, zygote_work_is_not_lost);
+  tcase_add_test(all, a_child_that_ran_code_may_be_a_zygote);
   tcase_add_test(all, after_fork_needs_a_zygote);
   TCase *cases[] = {all};
   return core_main(cases, 1, "shim zygote");

@@ -16,6 +16,7 @@
 static const char help[] =
     "Usage: kiln run [OPTIONS] FILE [ARGS...]\n"
     "       kiln run [OPTIONS] -e CODE [ARGS...]\n"
+    "       kiln run --image FILE... [--timeout MS] [--engine ENGINE] FILES... | -e | -p CODE\n"
     "\n"
     "Runs a file in this process, as Node would: CommonJS and ES modules, timers, process and\n"
     "console; of Node's modules assert, buffer, console, events, module, path, perf_hooks,\n"
@@ -33,6 +34,8 @@ static const char help[] =
     "  --verbose         tell on standard error what the cache did\n"
     "  -e, --eval CODE   run CODE instead of a file\n"
     "  -p, --print CODE  the same, and print its value\n"
+    "  --image FILE      run FILES not in this process and without Node's modules, but each in a\n"
+    "                    fork of an engine process that has run this file; may be repeated\n"
     "  --help            print this\n"
     "  --version         print the version\n"
     "\n"
