@@ -53,9 +53,7 @@ const cases = {
   },
   async 'what starts late still starts: a new zygote after the last was killed'() {
     const kilnd = await Kilnd.start(program, engine);
-    const tasks = `/proc/${kilnd.child.pid}/task`;
-    for (const task of fs.readdirSync(tasks))
-      for (const pid of fs.readFileSync(`${tasks}/${task}/children`, 'utf8').trim().split(' ').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    kilnd.killEngines();
     await kilnd.until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
     assert.strictEqual(await kilnd.stop(), 0);
   },
