@@ -93,5 +93,10 @@ kiln_bytes *kiln__bytes_from_blob(kv8_blob *blob);
 kiln_bytes *kiln__bytes_from_text(kiln_text *text);
 
 void kiln__put_heap_statistics(kiln_work *work, kiln_text *text);
+/* A measurement, as JSON. */
+void kiln__put_memory(kiln_work *work, kiln_text *text, const kv8_memory *memory);
+
+/* Applies the job's limits of memory. */
+void kiln__work_set_limits(kiln_work *work);
 
 #endif

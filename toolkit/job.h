@@ -87,6 +87,13 @@ typedef struct kiln_job_result {
   bool consumer_crashed;
   int consumer_signal; /* 0: it exited */
   kiln_times times;
+  /* of commands of sessions */
+  /* KILN_OK, or KILN_NOT_FOUND, KILN_EINVAL, KILN_ETOOBIG: the command could not be begun; `code`
+   * and `message` say why. */
+  kiln_status refusal;
+  uint64_t object;  /* the number of what was made; 0: nothing */
+  uint64_t objects; /* alive now */
+  kiln_bytes *module_json;
 } kiln_job_result;
 
 /* The codes a job's end may carry beside those of scripts and of Node. */
@@ -126,6 +133,7 @@ bool kiln__job_result_encode(const kiln_job_result *result, kiln_wire_out *ret_o
 typedef struct kiln_job_result_limits {
   uint64_t result_max_bytes;  /* of each JSON text but the console's */
   uint64_t console_max_bytes; /* of the console's texts; the JSON around them may be 6 times that */
+  bool session;               /* only then it may have the fields of a command */
 } kiln_job_result_limits;
 
 /* Decodes and checks an answer: ranges, UTF-8, JSON, seals, sizes. Texts are lent from the message,

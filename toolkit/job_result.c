@@ -36,11 +36,20 @@ enum {
   TAG_COMPILE_NS,
   TAG_RUN_NS,
   TAG_SERIALIZE_NS,
-  TAG_LAST = TAG_SERIALIZE_NS
+  /* of commands of sessions */
+  TAG_REFUSAL, /* see refusals[] */
+  TAG_OBJECT,
+  TAG_OBJECTS,
+  TAG_MODULE_JSON,
+  TAG_LAST = TAG_MODULE_JSON
 };
 #define ALWAYS_THERE                                                                  \
   (1u << TAG_OUTCOME | 1u << TAG_CONSOLE_TRUNCATED | 1u << TAG_CACHED_DATA_REJECTED | \
    1u << TAG_COMPILE_NS | 1u << TAG_RUN_NS | 1u << TAG_SERIALIZE_NS)
+
+/* What a command may be refused with; a result's refusal travels as its place here. */
+static const kiln_status refusals[] = {KILN_OK, KILN_NOT_FOUND, KILN_EINVAL, KILN_ETOOBIG};
+#define REFUSALS (sizeof(refusals) / sizeof(refusals[0]))
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -77,6 +86,11 @@ bool kiln__job_result_encode(const kiln_job_result *result, kiln_wire_out *ret_o
   put_bytes(out, TAG_GLOBALS_JSON, result->globals_json);
   put_bytes(out, TAG_CONSOLE_JSON, result->console_json);
   put_bytes(out, TAG_MEMORY_JSON, result->memory_json);
+  put_bytes(out, TAG_MODULE_JSON, result->module_json);
+  for (size_t i = 1; i < REFUSALS; i++)
+    if (result->refusal == refusals[i]) kiln__wire_put_number(out, TAG_REFUSAL, i);
+  if (result->object > 0) kiln__wire_put_number(out, TAG_OBJECT, result->object);
+  if (result->objects > 0) kiln__wire_put_number(out, TAG_OBJECTS, result->objects);
   return kiln__wire_finish(out);
 }
 
@@ -139,6 +153,7 @@ static bool decode_field(kiln_wire_in *in, const kiln_wire_field *field,
                          const kiln_job_result_limits *limits, kiln_job_result *result) {
   uint64_t number = 0;
   bool good;
+  if (field->tag >= TAG_REFUSAL && !limits->session) return false;
   switch (field->tag) {
     case TAG_OUTCOME:
       good = kiln__wire_get_number(field, KILN_OUTCOME_MEMORY_LIMIT, &number);
@@ -186,6 +201,16 @@ static bool decode_field(kiln_wire_in *in, const kiln_wire_field *field,
       return kiln__wire_get_number(field, INT64_MAX, &result->times.run_ns);
     case TAG_SERIALIZE_NS:
       return kiln__wire_get_number(field, INT64_MAX, &result->times.serialize_ns);
+    case TAG_REFUSAL:
+      good = kiln__wire_get_number(field, REFUSALS - 1, &number);
+      result->refusal = refusals[number];
+      return good;
+    case TAG_OBJECT:
+      return kiln__wire_get_number(field, INT64_MAX, &result->object);
+    case TAG_OBJECTS:
+      return kiln__wire_get_number(field, KILN_SESSION_OBJECTS_MAX, &result->objects);
+    case TAG_MODULE_JSON:
+      return get_json(in, field, limits->result_max_bytes, '{', &result->module_json);
     default:
       return false;
   }
@@ -223,7 +248,8 @@ void kiln__job_result_release(kiln_job_result *result) {
   kiln_bytes_unref(result->globals_json);
   kiln_bytes_unref(result->console_json);
   kiln_bytes_unref(result->memory_json);
+  kiln_bytes_unref(result->module_json);
   result->blob = NULL;
   result->result_json = result->globals_json = NULL;
-  result->console_json = result->memory_json = NULL;
+  result->console_json = result->memory_json = result->module_json = NULL;
 }

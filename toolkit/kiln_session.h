@@ -11,8 +11,10 @@
  * when another was opened at the limit, or when its process ended: by a time limit that V8's
  * termination did not enforce, by its memory limit, by a crash. Every later command on it is
  * KILN_GONE with that reason, for as long as the kiln remembers (the last
- * KILN_SESSIONS_REMEMBERED); then it is KILN_NOT_FOUND. A time limit that V8's termination enforced
- * ends the command alone, as it does in vm.
+ * KILN_SESSIONS_REMEMBERED); then it is KILN_NOT_FOUND. The command under way then, and those that
+ * wait, are answered so, too. The message is "session ID: has ended (WORD): ...", WORD one of
+ * closed, idle, evicted, time_limit, memory_limit, crashed. A time limit that V8's termination
+ * enforced ends the command alone, as it does in vm.
  */
 #ifndef KILN_TOOLKIT_KILN_SESSION_H
 #define KILN_TOOLKIT_KILN_SESSION_H
@@ -29,38 +31,54 @@ extern "C" {
 #define KILN_SESSION_OBJECTS_MAX 4096 /* alive at once, of one session */
 #define KILN_SESSION_QUEUE_MAX 256    /* commands that wait, of one session; then KILN_EBUSY */
 
+/* What all have in common: console_json, "[]" if nothing was written; with `links`, those of an op
+ * that compiles answer import() in that code (vm's importModuleDynamically): by a module that is
+ * linked; one that is not among them rejects with ERR_VM_MODULE_LINK_FAILURE; without any links
+ * import() is ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING. */
 typedef enum kiln_command_op {
   /* Makes a context: `context_name`, `context_origin`, `deny_strings`, `deny_wasm`,
    * `microtasks_after_evaluate`, `globals_json`; `contextified`: the globals live on an object, as
    * vm.createContext(object) has them (else the plain context, vm.constants.DONT_CONTEXTIFY).
-   * Without `session` in a new session. Answers object_id. */
+   * Without `session` in a new session, which ends again if this fails. Answers object_id and
+   * module_json: {"name", "origin"}. */
   KILN_CONTEXT_CREATE = 0,
   KILN_CONTEXT_RUN = 1,     /* `object` a context: compiles and runs `source` in it */
   KILN_CONTEXT_GLOBALS = 2, /* answers globals_json */
   KILN_CONTEXT_MEASURE = 3, /* `detailed`, `eager`; memory_json: `current` is this context */
   /* vm.Script: `source`, `filename`, offsets, `cached_data` (of `key`, from the store, never of a
-   * client). Needs a session or makes one. Answers object_id, cached_data_rejected. */
+   * client). Needs a session or makes one. Answers object_id, cached_data_rejected, and if it has
+   * one module_json: {"sourceMapURL"}. */
   KILN_SCRIPT_CREATE = 4,
   KILN_SCRIPT_RUN = 5, /* `object` a script, `context` a context of the session */
-  /* Answers the blob of a script, function or module; not stored: the session ran guests' code. */
+  /* Answers the blob of a script, function or module; not stored: the session ran guests' code.
+   * `name`, if not empty, is the kind that the object must be of ("script"), as with DELETE:
+   * KILN_NOT_FOUND. */
   KILN_OBJECT_CREATE_CACHED_DATA = 6,
   KILN_FUNCTION_CREATE = 7, /* vm.compileFunction: `context`, `params`, `extensions_json` (an array
                                of objects) */
   KILN_FUNCTION_CALL = 8,   /* `args_json`, `this_json` (empty: undefined) */
   /* vm.SourceTextModule in `context`: `source`, `identifier` (filename), offsets,
-   * `initialize_meta_json` (an object copied to import.meta). Answers object_id and module_json:
-   * its requests. */
+   * `initialize_meta_json` (an object copied to import.meta). Answers object_id and, as all
+   * commands on modules, module_json: {"status", "identifier", "synthetic", "moduleRequests":
+   * [{"specifier", "attributes", "phase"}], "openRequests": [those without an answer], "error"}. */
   KILN_MODULE_CREATE = 9,
   /* vm.SyntheticModule in `context`: `exports_json`, an object: its names are the exports' names,
-   * its values what evaluation sets them to. */
+   * its values what evaluation sets them to; or an array of names, to be set with
+   * KILN_MODULE_SET_EXPORT. */
   KILN_MODULE_CREATE_SYNTHETIC = 10,
   /* Links `object`: links[i] answers the request links[i].specifier (with its attributes, if the
-   * request had any) by a module of this session. Requests without an answer stay open: the
-   * answer's module_json lists them, and the client posts again. With all answered the module, and
-   * then its dependencies, are instantiated when all of them are linked. */
+   * request had any) by a module of this session; one that is none of its requests fails the
+   * command. Requests without an answer stay open (status "linking"): the answer's module_json
+   * lists them, and the client posts again. With all answered the module, and whatever waits for
+   * it, is instantiated as soon as all that it reaches has its answers, too. A module without
+   * requests is linked by an empty list, or by answering a request. */
   KILN_MODULE_LINK = 11,
+  /* A top-level await that still waits is ERR_UNSETTLED_TOP_LEVEL_AWAIT and status "evaluating";
+   * other commands may settle it. */
   KILN_MODULE_EVALUATE = 12,
-  KILN_MODULE_GET = 13,        /* module_json: status, identifier, requests, error, namespace */
+  /* module_json: also "namespace", from status "linked" on. With `name` "context" of a context:
+   * {"name", "origin"}. */
+  KILN_MODULE_GET = 13,
   KILN_MODULE_SET_EXPORT = 14, /* of a synthetic one: `name`, `value_json` */
   KILN_OBJECT_DELETE = 15,     /* forgets an object; its session stays until it is closed or idle */
   KILN_COMMAND_OPS
@@ -105,6 +123,7 @@ typedef struct kiln_command {
   bool detailed;
   bool eager;
   unsigned timeout_ms; /* as kiln_request's */
+  uint64_t client;     /* as kiln_request's */
 } kiln_command;
 
 /* Starts a command; `done` as for kiln_submit(). The response's op is KILN_SESSION; beside the

@@ -20,7 +20,7 @@
 
 #define WORKERS_MAX 1024u
 
-static void wake(kiln_pool *pool) {
+void kiln__pool_wake(kiln_pool *pool) {
   uint64_t one = 1;
   /* Can only fail if the counter is full: then the thread is to wake anyway. */
   ssize_t ignored = write(pool->wake.fd, &one, sizeof(one));
@@ -159,36 +159,48 @@ void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
   pool->closing = true;
   pool->drain_until_ns = kiln__pool_now_ns() + (uint64_t)drain_ms * 1000000u;
   pthread_mutex_unlock(&pool->lock);
-  wake(pool);
+  kiln__pool_wake(pool);
   pthread_join(pool->thread, /* ret= */ NULL);
   free_parts(pool);
 }
 
-/* Puts a task in, in the place of another client's where there is none left; the lock is held. */
-static kiln_status enqueue(kiln_pool *pool, kiln_task *task, const kiln_job *job) {
-  if (pool->closing) return KILN_ECLOSING;
-  if (job->follows) {
-    kiln__queue_put_first(&pool->queue, task);
-    pool->queued++;
-    return KILN_OK;
-  }
+kiln_status kiln__pool_enqueue(kiln_pool *pool, kiln_task *task, uint64_t client) {
   kiln_task *evicted = NULL;
-  if (kiln__queue_count(&pool->queue, job->client) >= pool->client_max) return KILN_EBUSY;
+  if (pool->closing) return KILN_ECLOSING;
+  if (kiln__queue_count(&pool->queue, client) >= pool->client_max) return KILN_EBUSY;
   if (pool->queued + pool->running >= pool->workers_max + pool->queue_max) {
-    evicted = kiln__queue_evict(&pool->queue, job->client);
+    evicted = kiln__queue_evict(&pool->queue, client);
     if (!evicted) return KILN_EBUSY;
     evicted->next = pool->evicted;
     pool->evicted = evicted;
     pool->queued--;
   }
-  if (!kiln__queue_put(&pool->queue, task, job->client)) return KILN_ENOMEM;
+  if (!kiln__queue_put(&pool->queue, task, client)) return KILN_ENOMEM;
   pool->queued++;
   return KILN_OK;
 }
 
-static void free_task(kiln_task *task) {
+/* One that takes another's place is never one too many. */
+static kiln_status enqueue(kiln_pool *pool, kiln_task *task, const kiln_job *job) {
+  if (!job->follows || pool->closing) return kiln__pool_enqueue(pool, task, job->client);
+  kiln__queue_put_first(&pool->queue, task);
+  pool->queued++;
+  return KILN_OK;
+}
+
+kiln_task *kiln__task_new(kiln_job_done_fn done, void *user) {
+  kiln_task *task = calloc(1, sizeof(*task));
+  if (!task) return NULL;
+  task->submitted_ns = kiln__pool_now_ns();
+  task->done = done;
+  task->user = user;
+  return task;
+}
+
+void kiln__task_free(kiln_task *task) {
   kiln__wire_out_release(&task->message);
   kiln__wire_out_release(&task->without);
+  if (task->session) kiln__session_unref(task->session);
   free(task);
 }
 
@@ -196,14 +208,11 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
                              void *user, kiln_error *err) {
   if (job->timeout_ms == 0)
     return kiln__fail(err, KILN_EINVAL, /* code= */ NULL, "job: without a time limit");
-  kiln_task *task = calloc(1, sizeof(*task));
+  kiln_task *task = kiln__task_new(done, user);
   if (!task) return kiln__fail(err, KILN_ENOMEM, NULL, "job: out of memory");
-  task->submitted_ns = kiln__pool_now_ns();
   task->timeout_ms = job->timeout_ms;
-  task->memory_max_bytes = job->memory_max_bytes;
-  task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes};
-  task->done = done;
-  task->user = user;
+  task->limits = (kiln_job_result_limits){job->result_max_bytes, job->console_max_bytes,
+                                          /* session= */ false};
   kiln_status status = kiln__job_encode(job, &task->message);
   if (status == KILN_OK && job->op == KILN_JOB_RUN && job->cached_data != NULL) {
     kiln_job without = *job;
@@ -211,7 +220,7 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
     status = kiln__job_encode(&without, &task->without);
   }
   if (status != KILN_OK) {
-    free_task(task);
+    kiln__task_free(task);
     return kiln__fail(err, status, NULL, "job: %s",
                       status == KILN_ETOOBIG ? "larger than a message may be" : "out of memory");
   }
@@ -220,10 +229,10 @@ kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done
   unsigned of_client = kiln__queue_count(&pool->queue, job->client);
   pthread_mutex_unlock(&pool->lock);
   if (status == KILN_OK) {
-    wake(pool);
+    kiln__pool_wake(pool);
     return KILN_OK;
   }
-  free_task(task);
+  kiln__task_free(task);
   if (status == KILN_ECLOSING) return kiln__fail(err, status, NULL, "the service is stopping");
   if (status == KILN_ENOMEM) return kiln__fail(err, status, NULL, "job: out of memory");
   if (of_client >= pool->client_max)

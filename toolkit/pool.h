@@ -12,6 +12,7 @@
 #define KILN_TOOLKIT_POOL_H
 
 #include "toolkit/job.h"
+#include "toolkit/session_frame.h"
 
 typedef struct kiln_pool kiln_pool;
 
@@ -56,6 +57,45 @@ typedef void (*kiln_job_done_fn)(void *user, const kiln_job_result *result);
  * never called. Otherwise it is called exactly once. */
 kiln_status kiln_pool_submit(kiln_pool *pool, const kiln_job *job, kiln_job_done_fn done,
                              void *user, kiln_error *err);
+
+/* ---- sessions --------------------------------------------------------------------------------
+ * A session is a worker that stays. It counts among those that run only while it does a command;
+ * its commands take their turns in the same queue as jobs, one of a session at a time. */
+
+/* How a session ended. X(symbol, word, what is said of it) */
+#define KILN_SESSION_END_MAP(X)                                                           \
+  X(KILN_SESSION_LIVES, lives, "it has not")                                              \
+  X(KILN_SESSION_CLOSED, closed, "it was closed")                                         \
+  X(KILN_SESSION_IDLE, idle, "it was idle for too long")                                  \
+  X(KILN_SESSION_EVICTED, evicted, "it was the longest idle when another one was opened") \
+  X(KILN_SESSION_TIME_LIMIT, time_limit, "a command went on after its time limit")        \
+  X(KILN_SESSION_MEMORY_LIMIT, memory_limit, "it reached its memory limit")               \
+  X(KILN_SESSION_CRASHED, crashed, "its engine process ended")
+typedef enum kiln_session_end {
+#define KILN_SESSION_END_ENUM(symbol, word, text) symbol,
+  KILN_SESSION_END_MAP(KILN_SESSION_END_ENUM)
+#undef KILN_SESSION_END_ENUM
+      KILN_SESSION_ENDS
+} kiln_session_end;
+
+typedef struct kiln_pool_session kiln_pool_session;
+
+/* Called once, on the pool's thread, when a session ends while the pool goes on; before the done
+ * calls of its commands, which get KILN_GONE. `detail` is lent. It must not block. */
+typedef void (*kiln_session_ended_fn)(void *user, kiln_session_end end, const char *detail);
+
+/* Makes a session; its process is found for its first command. NULL on out of memory. To be
+ * released before the pool is freed, or after it is. */
+kiln_pool_session *kiln_pool_session_new(kiln_pool *pool, kiln_session_ended_fn ended, void *user);
+/* Releases it; ended() may still be called unless it has been, or the pool is gone. */
+void kiln_pool_session_release(kiln_pool_session *session);
+
+/* Queues a command behind the session's others. KILN_GONE, KILN_EBUSY, KILN_ECLOSING. */
+kiln_status kiln_pool_session_submit(kiln_pool_session *session, const kiln_frame *frame,
+                                     kiln_job_done_fn done, void *user, kiln_error *err);
+
+/* Ends it soon, whatever it does. From any thread. */
+void kiln_pool_session_end(kiln_pool_session *session, kiln_session_end end);
 
 void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info);
 

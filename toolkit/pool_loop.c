@@ -48,15 +48,15 @@ void kiln__pool_finish(kiln_pool *pool, kiln_task *task, kiln_job_result *result
   result->times.total_ns = now - task->submitted_ns;
   result->consumer_crashed = task->consumer_crashed;
   result->consumer_signal = task->consumer_signal;
-  if (result->status == KILN_OK) atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
+  if (result->status == KILN_OK && !task->session)
+    atomic_fetch_add(&pool->counters.outcomes[result->outcome], 1);
   pthread_mutex_lock(&pool->lock);
   if (ran) pool->running--;
   kiln__queue_ended(&pool->queue, task);
+  if (task->session) kiln__session_next(pool, task->session);
   pthread_mutex_unlock(&pool->lock);
   task->done(task->user, result);
-  kiln__wire_out_release(&task->message);
-  kiln__wire_out_release(&task->without);
-  free(task);
+  kiln__task_free(task);
 }
 
 void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status status,
@@ -76,11 +76,14 @@ void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status sta
 /* ---- the queue ---------------------------------------------------------------------------------
  */
 
-/* Takes the next task of the queue; with `to_run` only if one more may run, and counts it. */
+/* Takes the next task of the queue; with `to_run` only if one more may run and a worker is at hand
+ * for it, and counts it. */
 static kiln_task *dequeue(kiln_pool *pool, bool to_run) {
   pthread_mutex_lock(&pool->lock);
   kiln_task *task = NULL;
-  if (!to_run || pool->running < pool->workers_max) task = kiln__queue_take(&pool->queue);
+  if (!to_run || pool->running < pool->workers_max)
+    task = to_run && pool->idle == 0 ? kiln__queue_take_of_session(&pool->queue)
+                                     : kiln__queue_take(&pool->queue);
   if (task) {
     pool->queued--;
     if (to_run) pool->running++;
@@ -104,10 +107,13 @@ static kiln_worker *find_idle(const kiln_pool *pool) {
 }
 
 static void give_jobs(kiln_pool *pool) {
-  while (pool->idle > 0) {
-    kiln_task *task = dequeue(pool, /* to_run= */ true);
-    if (!task) return;
-    if (!kiln__worker_assign(pool, find_idle(pool), task)) kiln__pool_put_back(pool, task);
+  kiln_task *task;
+  while ((task = dequeue(pool, /* to_run= */ true)) != NULL) {
+    kiln_pool_session *session = task->session;
+    bool given = !session ? kiln__worker_assign(pool, find_idle(pool), task)
+                          : kiln__session_assign(
+                                pool, session->worker ? session->worker : find_idle(pool), task);
+    if (!given) kiln__pool_put_back(pool, task);
   }
 }
 
@@ -188,11 +194,14 @@ static void tell_trouble(kiln_pool *pool) {
 /* ---- time --------------------------------------------------------------------------------------
  */
 
+static bool has_due(const kiln_worker *worker) {
+  return worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING ||
+         (worker->state == KILN_WORKER_SESSION && worker->task);
+}
+
 static void check_due(kiln_pool *pool, uint64_t now) {
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
-    if ((worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING) &&
-        worker->due_ns <= now)
-      kiln__worker_on_due(pool, worker);
+    if (has_due(worker) && worker->due_ns <= now) kiln__worker_on_due(pool, worker);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next) {
     if (zygote->ready || zygote->ending || zygote->hello_due_ns > now) continue;
     snprintf(pool->trouble, sizeof(pool->trouble), "engine: it was not ready after %d ms",
@@ -210,8 +219,7 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closin
                                 uint64_t drain_until) {
   uint64_t due = UINT64_MAX;
   for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
-    if (worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING)
-      sooner(&due, worker->due_ns);
+    if (has_due(worker)) sooner(&due, worker->due_ns);
   for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     if (!zygote->ready && !zygote->ending) sooner(&due, zygote->hello_due_ns);
   if (!pool->current)
@@ -303,6 +311,7 @@ static void take_down(kiln_pool *pool) {
   const char *reason = "the service is stopping";
   fail_evicted(pool);
   fail_queue(pool, KILN_ECLOSING, reason);
+  kiln__sessions_take_down(pool);
   for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
     kiln__zygote_end(pool, zygote, /* lost= */ false);
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next) {
@@ -339,6 +348,7 @@ void *kiln__pool_main(void *argument) {
   for (;;) {
     uint64_t now = kiln__pool_now_ns();
     check_due(pool, now);
+    kiln__sessions_end(pool);
     keep_zygotes(pool, now);
     fail_evicted(pool);
     give_jobs(pool);

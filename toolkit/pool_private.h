@@ -6,12 +6,14 @@
  * Workers are forked ahead of the jobs, a few of them, and wait idle: a fork belongs to no job, so
  * a zygote that dies or hangs costs no job anything, and a job need not wait for a fork. A worker's
  * states: FORKING, asked for; IDLE, it has said ready; RUNNING, it has a job; ENDING, it has
- * answered or is lost, and is only still to be reaped.
+ * answered or is lost, and is only still to be reaped. SESSION: it is a session's, and
+ * runs a command or waits for one.
  */
 #ifndef KILN_TOOLKIT_POOL_PRIVATE_H
 #define KILN_TOOLKIT_POOL_PRIVATE_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -25,6 +27,7 @@
 #define KILN_HELLO_MS 10000 /* from a zygote's start to its hello */
 #define KILN_DATA_BYTES_MAX (UINT64_C(1) << 40)
 #define KILN_FORK_MS 2000   /* from a fork request to the worker's ready */
+#define KILN_ATTEMPTS_MAX 3 /* to give a task to a worker */
 #define KILN_STRAYS_MS 3000 /* how long to look for a child nobody announced */
 
 typedef enum kiln_watch_kind {
@@ -51,19 +54,35 @@ typedef struct kiln_task {
   bool consumer_crashed;
   int consumer_signal;
   uint32_t timeout_ms;
-  uint64_t memory_max_bytes;
   kiln_job_result_limits limits;
   kiln_job_done_fn done;
   void *user;
   uint64_t submitted_ns;
   uint64_t started_ns;
   unsigned attempts;
+  kiln_pool_session *session; /* referenced; NULL: a job */
 } kiln_task;
+
+struct kiln_pool_session {
+  kiln_pool *pool;
+  kiln_session_ended_fn ended;
+  void *user;
+  /* under the pool's lock */
+  unsigned refs;
+  kiln_session_end end; /* as soon as it is to end */
+  bool busy;            /* one of its tasks is in the pool's queue or runs */
+  struct kiln_pool_session *next_ending;
+  kiln_task *waiting_first, **waiting_end;
+  unsigned waiting;
+  /* the thread's */
+  struct kiln_worker *worker; /* NULL: none yet, or no more */
+};
 
 typedef enum kiln_worker_state {
   KILN_WORKER_FORKING,
   KILN_WORKER_IDLE,
   KILN_WORKER_RUNNING,
+  KILN_WORKER_SESSION,
   KILN_WORKER_ENDING,
   KILN_WORKER_KEEPER /* none: the first process of workers' pid namespace, which ends after them */
 } kiln_worker_state;
@@ -76,11 +95,12 @@ typedef struct kiln_worker {
   pid_t pid; /* 0 while FORKING */
   kiln_watch channel;
   kiln_watch process;
-  kiln_zygote *zygote; /* FORKING: who was asked; NULL when that one has gone */
-  kiln_task *task;     /* RUNNING */
-  int forbidden_call;  /* it told that it made this one; -1: none */
-  uint64_t due_ns;     /* FORKING: to be ready; RUNNING: to have answered */
-  bool gone;           /* reaped; freed at the end of the round */
+  kiln_zygote *zygote;        /* FORKING: who was asked; NULL when that one has gone */
+  kiln_task *task;            /* RUNNING; SESSION: NULL while it waits */
+  kiln_pool_session *session; /* SESSION: whose; referenced */
+  int forbidden_call;         /* it told that it made this one; -1: none */
+  uint64_t due_ns;            /* FORKING: to be ready; with a task: to have answered */
+  bool gone;                  /* reaped; freed at the end of the round */
 } kiln_worker;
 
 struct kiln_zygote {
@@ -126,8 +146,9 @@ struct kiln_pool {
   bool closing;
   uint64_t drain_until_ns;
   kiln_queue queue;
-  kiln_task *evicted; /* to be told that others come first */
-  unsigned queued, running;
+  kiln_task *evicted;       /* to be told that others come first */
+  unsigned queued, running; /* without what waits for others of its session */
+  kiln_pool_session *ending_first;
 
   /* the thread's */
   kiln_worker *workers;
@@ -152,6 +173,12 @@ void kiln__pool_unwatch(kiln_pool *pool, kiln_watch *watch); /* and closes its d
 
 /* The thread's function. */
 void *kiln__pool_main(void *pool);
+void kiln__pool_wake(kiln_pool *pool);
+/* Puts a task in, in the place of another client's where there is none left; under the lock. */
+kiln_status kiln__pool_enqueue(kiln_pool *pool, kiln_task *task, uint64_t client);
+/* A new task that has still to be given its message. NULL on out of memory. */
+kiln_task *kiln__task_new(kiln_job_done_fn done, void *user);
+void kiln__task_free(kiln_task *task);
 /* Puts a task that was given to a worker first in the queue again. */
 void kiln__pool_put_back(kiln_pool *pool, kiln_task *task);
 /* Calls done and frees the task; `result` gets the times. A task that ran leaves the count of those
@@ -183,5 +210,29 @@ void kiln__worker_end(kiln_pool *pool, kiln_worker *worker);
 /* Children of this thread that no known worker or zygote is: kills them all, reaps the dead. */
 void kiln__worker_kill_strays(kiln_pool *pool);
 void kiln__worker_reap_strays(kiln_pool *pool);
+
+/* pool_session.c */
+/* Gives a task to the session's worker, or to an idle one that becomes it. As
+ * kiln__worker_assign().
+ */
+bool kiln__session_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task);
+void kiln__session_on_channel(kiln_pool *pool, kiln_worker *worker);
+/* The process has ended. */
+void kiln__session_on_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info);
+void kiln__session_on_due(kiln_pool *pool, kiln_worker *worker);
+/* A task of the session has ended: the next one takes its turn. Under the lock. */
+void kiln__session_next(kiln_pool *pool, kiln_pool_session *session);
+/* Ends those that are to end. */
+void kiln__sessions_end(kiln_pool *pool);
+/* Ends all of them, since the pool does. */
+void kiln__sessions_take_down(kiln_pool *pool);
+void kiln__session_unref(kiln_pool_session *session);
+
+/* pool_worker.c */
+/* A worker's last word: it made a forbidden system call, and is about to end. False: it is none. */
+bool kiln__worker_take_alarm(kiln_worker *worker, kiln_wire_in *in);
+/* Whether it ended by such a call, and by which. */
+bool kiln__worker_is_forbidden(const kiln_worker *worker, const siginfo_t *info);
+void kiln__worker_name_call(const kiln_worker *worker, char *ret_name, size_t size);
 
 #endif

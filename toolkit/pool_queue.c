@@ -57,14 +57,16 @@ static void free_if_done(kiln_queue *queue, kiln_lane *lane) {
   free(lane);
 }
 
-bool kiln__queue_put(kiln_queue *queue, kiln_task *task, uint64_t client) {
+static kiln_lane *lane_of(kiln_queue *queue, uint64_t client) {
   kiln_lane **place = place_of(queue, client);
   if (!*place) {
     *place = calloc(1, sizeof(**place));
-    if (!*place) return false;
-    (*place)->client = client;
+    if (*place) (*place)->client = client;
   }
-  kiln_lane *lane = *place;
+  return *place;
+}
+
+static void put(kiln_queue *queue, kiln_lane *lane, kiln_task *task) {
   task->lane = lane;
   task->next = NULL;
   task->previous = lane->last;
@@ -75,7 +77,26 @@ bool kiln__queue_put(kiln_queue *queue, kiln_task *task, uint64_t client) {
   lane->last = task;
   lane->waiting++;
   if (!lane->in_turn) take_turn(queue, lane);
+}
+
+bool kiln__queue_put(kiln_queue *queue, kiln_task *task, uint64_t client) {
+  kiln_lane *lane = lane_of(queue, client);
+  if (!lane) return false;
+  put(queue, lane, task);
   return true;
+}
+
+bool kiln__queue_hold(kiln_queue *queue, kiln_task *task, uint64_t client) {
+  kiln_lane *lane = lane_of(queue, client);
+  if (!lane) return false;
+  task->lane = lane;
+  lane->taken++;
+  return true;
+}
+
+void kiln__queue_put_held(kiln_queue *queue, kiln_task *task) {
+  task->lane->taken--;
+  put(queue, task->lane, task);
 }
 
 void kiln__queue_put_first(kiln_queue *queue, kiln_task *task) {
@@ -104,6 +125,43 @@ kiln_task *kiln__queue_take(kiln_queue *queue) {
   end_turn(queue);
   if (lane->waiting > 0) take_turn(queue, lane);
   return task;
+}
+
+/* Whether the task is of `session`; NULL: of any that has a worker. */
+static bool is_of(const kiln_task *task, const kiln_pool_session *session) {
+  return session ? task->session == session : task->session && task->session->worker;
+}
+
+static void take_out(kiln_queue *queue, kiln_lane *lane, kiln_task *task) {
+  *(task->previous ? &task->previous->next : &lane->first) = task->next;
+  *(task->next ? &task->next->previous : &lane->last) = task->previous;
+  task->next = task->previous = NULL;
+  lane->waiting--;
+  lane->taken++;
+  leave_turn(queue, lane);
+  if (lane->waiting > 0) take_turn(queue, lane);
+}
+
+kiln_task *kiln__queue_take_session(kiln_queue *queue, const kiln_pool_session *session) {
+  for (kiln_task **at = &queue->urgent; *at; at = &(*at)->next) {
+    kiln_task *task = *at;
+    if (!is_of(task, session)) continue;
+    *at = task->next;
+    task->next = NULL;
+    return task;
+  }
+  for (kiln_lane *lane = queue->turn; lane; lane = lane->next) {
+    for (kiln_task *task = lane->first; task; task = task->next) {
+      if (!is_of(task, session)) continue;
+      take_out(queue, lane, task);
+      return task;
+    }
+  }
+  return NULL;
+}
+
+kiln_task *kiln__queue_take_of_session(kiln_queue *queue) {
+  return kiln__queue_take_session(queue, /* session= */ NULL);
 }
 
 void kiln__queue_ended(kiln_queue *queue, kiln_task *task) {

@@ -12,6 +12,7 @@
 #define KILN_LANE_BUCKETS 256
 
 typedef struct kiln_task kiln_task;
+typedef struct kiln_pool_session kiln_pool_session;
 
 /* A client with tasks that wait, or that were taken and have not ended. */
 typedef struct kiln_lane {
@@ -40,6 +41,16 @@ void kiln__queue_put_first(kiln_queue *queue, kiln_task *task);
 
 /* The next task, NULL if none waits. It counts for its client until kiln__queue_ended(). */
 kiln_task *kiln__queue_take(kiln_queue *queue);
+/* ... the next one whose session has a worker. */
+kiln_task *kiln__queue_take_of_session(kiln_queue *queue);
+/* Takes the one that is of this session. */
+kiln_task *kiln__queue_take_session(kiln_queue *queue, const kiln_pool_session *session);
+
+/* Counts for its client a task that waits elsewhere, until it is put in or kiln__queue_ended().
+ * False: no memory. */
+bool kiln__queue_hold(kiln_queue *queue, kiln_task *task, uint64_t client);
+void kiln__queue_put_held(kiln_queue *queue, kiln_task *task);
+
 void kiln__queue_ended(kiln_queue *queue, kiln_task *task);
 
 /* Takes the last task of the client that has the most, where `client` would then still have no more

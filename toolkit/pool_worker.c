@@ -17,8 +17,6 @@
 #include "toolkit/filter.h"
 #include "toolkit/pool_private.h"
 
-#define ATTEMPTS_MAX 3
-
 /* ---- asking for one ----------------------------------------------------------------------------
  */
 
@@ -123,10 +121,21 @@ static bool try_without(kiln_pool *pool, kiln_worker *worker, const siginfo_t *i
   return true;
 }
 
-static void finish_by_violation(kiln_pool *pool, kiln_worker *worker) {
-  char name[64] = "of another architecture, or hidden", message[128];
+void kiln__worker_name_call(const kiln_worker *worker, char *ret_name, size_t size) {
   if (worker->forbidden_call >= 0)
-    kiln__filter_name_call(worker->forbidden_call, name, sizeof(name));
+    kiln__filter_name_call(worker->forbidden_call, ret_name, size);
+  else
+    snprintf(ret_name, size, "of another architecture, or hidden");
+}
+
+bool kiln__worker_is_forbidden(const kiln_worker *worker, const siginfo_t *info) {
+  bool exited = info->si_code == CLD_EXITED;
+  return worker->forbidden_call >= 0 || info->si_status == (exited ? KILN_EXIT_FORBIDDEN : SIGSYS);
+}
+
+static void finish_by_violation(kiln_pool *pool, kiln_worker *worker) {
+  char name[64], message[128];
+  kiln__worker_name_call(worker, name, sizeof(name));
   snprintf(message, sizeof(message), "the engine process made a forbidden system call: %s", name);
   kiln_job_result result = result_with(KILN_OUTCOME_CRASHED, KILN_CODE_FORBIDDEN, message);
   result.signal = SIGSYS;
@@ -136,8 +145,7 @@ static void finish_by_violation(kiln_pool *pool, kiln_worker *worker) {
 static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
   char message[96];
   bool exited = info->si_code == CLD_EXITED;
-  bool forbidden =
-      worker->forbidden_call >= 0 || info->si_status == (exited ? KILN_EXIT_FORBIDDEN : SIGSYS);
+  bool forbidden = kiln__worker_is_forbidden(worker, info);
   if (forbidden) atomic_fetch_add(&pool->counters.sandbox_alarms, 1);
   if (exited && info->si_status == KILN_EXIT_MEMORY_LIMIT) {
     kiln_job_result result = result_with(KILN_OUTCOME_MEMORY_LIMIT, KILN_CODE_MEMORY_LIMIT,
@@ -219,22 +227,20 @@ static bool become_ready(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in)
   return true;
 }
 
-/* Its last word; what becomes of the job is decided by its end, which is near. */
-static void hear_alarm(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
+bool kiln__worker_take_alarm(kiln_worker *worker, kiln_wire_in *in) {
   kiln_wire_field field;
   uint64_t call = 0;
   if (worker->forbidden_call >= 0 || kiln__wire_next(in, &field) != 1 ||
-      field.tag != KILN_WIRE_ALARM_CALL || !kiln__wire_get_number(&field, INT32_MAX, &call)) {
-    finish_by_garbage(pool, worker);
-    return;
-  }
+      field.tag != KILN_WIRE_ALARM_CALL || !kiln__wire_get_number(&field, INT32_MAX, &call))
+    return false;
   worker->forbidden_call = (int)call;
+  return true;
 }
 
 static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) {
   kiln_job_result result;
   if (in->type == KILN_WIRE_ALARM) {
-    hear_alarm(pool, worker, in);
+    if (!kiln__worker_take_alarm(worker, in)) finish_by_garbage(pool, worker);
     return;
   }
   if (!kiln__job_result_decode(in, &worker->task->limits, &result)) {
@@ -248,6 +254,10 @@ static void hear_answer(kiln_pool *pool, kiln_worker *worker, kiln_wire_in *in) 
 void kiln__worker_on_channel(kiln_pool *pool, kiln_worker *worker) {
   kiln_wire_in in;
   if (worker->state == KILN_WORKER_ENDING || worker->channel.fd < 0) return;
+  if (worker->state == KILN_WORKER_SESSION) {
+    kiln__session_on_channel(pool, worker);
+    return;
+  }
   int got = kiln__wire_receive(worker->channel.fd, pool->buffer, &in, MSG_DONTWAIT);
   if (got == -EAGAIN) return;
   if (worker->state == KILN_WORKER_RUNNING) {
@@ -282,7 +292,8 @@ void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
   siginfo_t info = {0};
   if (worker->gone || worker->process.fd < 0) return;
   /* Its last word may have come with its death. */
-  if (worker->state == KILN_WORKER_RUNNING) kiln__worker_on_channel(pool, worker);
+  if (worker->state == KILN_WORKER_RUNNING || worker->state == KILN_WORKER_SESSION)
+    kiln__worker_on_channel(pool, worker);
   int waited = waitid(P_PIDFD, (id_t)worker->process.fd, &info, WEXITED | WNOHANG);
   if (waited == 0 && info.si_pid == 0) return;
   if (waited != 0) {
@@ -293,6 +304,8 @@ void kiln__worker_on_process(kiln_pool *pool, kiln_worker *worker) {
   }
   if (worker->state == KILN_WORKER_RUNNING)
     finish_by_exit(pool, worker, &info);
+  else if (worker->state == KILN_WORKER_SESSION)
+    kiln__session_on_exit(pool, worker, &info);
   else if (worker->state == KILN_WORKER_IDLE)
     kiln__worker_end(pool, worker);
   else if (worker->state == KILN_WORKER_KEEPER)
@@ -312,6 +325,8 @@ void kiln__worker_on_due(kiln_pool *pool, kiln_worker *worker) {
     if (worker->state != KILN_WORKER_RUNNING) return;
     atomic_fetch_add(&pool->counters.kills, 1);
     finish_by_time(pool, worker);
+  } else if (worker->state == KILN_WORKER_SESSION) {
+    kiln__session_on_due(pool, worker);
   }
 }
 
@@ -323,7 +338,7 @@ bool kiln__worker_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) 
   int sent = kiln__wire_send(worker->channel.fd, &task->message, /* fd= */ -1, MSG_DONTWAIT);
   if (sent != 0) {
     kiln__worker_end(pool, worker); /* killed while it was idle */
-    if (++task->attempts < ATTEMPTS_MAX) return false;
+    if (++task->attempts < KILN_ATTEMPTS_MAX) return false;
     kiln__pool_fail(pool, task, /* ran= */ true, KILN_EINTERNAL, strerror(-sent));
     return true;
   }

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -218,15 +219,43 @@ bool kiln_sandbox_detach(int channel, pid_t parent) {
 /* ---- limits of a job --------------------------------------------------------------------------
  */
 
-bool kiln_sandbox_limit(unsigned timeout_ms, uint64_t memory_max, uint64_t answer_max) {
-  rlim_t seconds = ((rlim_t)timeout_ms + 999) / 1000 * CPU_THREADS + 2;
+static rlim_t seconds_for(unsigned timeout_ms) {
+  return ((rlim_t)timeout_ms + 999) / 1000 * CPU_THREADS + 2;
+}
+
+static bool limit_sizes(uint64_t memory_max, uint64_t answer_max) {
 #ifndef KILN_ADDRESS_SANITIZER /* whose shadow memory alone is terabytes */
   /* V8 from 13 on has 512 MiB for code mapped in each process, used or not. */
   if (memory_max > 0 && !limit(RLIMIT_DATA, (rlim_t)(memory_max + data_bytes))) return false;
 #else
   (void)memory_max;
 #endif
-  return limit(RLIMIT_CPU, seconds) && limit(RLIMIT_FSIZE, (rlim_t)answer_max);
+  return limit(RLIMIT_FSIZE, (rlim_t)answer_max);
+}
+
+bool kiln_sandbox_limit(unsigned timeout_ms, uint64_t memory_max, uint64_t answer_max) {
+  return limit(RLIMIT_CPU, seconds_for(timeout_ms)) && limit_sizes(memory_max, answer_max);
+}
+
+bool kiln_sandbox_limit_session(uint64_t memory_max, uint64_t answer_max) {
+  return limit_sizes(memory_max, answer_max);
+}
+
+bool kiln_sandbox_allow_command(unsigned timeout_ms) {
+  static time_t allowed_at;
+  static unsigned allowed_ms;
+  struct timespec now, used;
+  struct rlimit cpu;
+  if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) return false;
+  if (allowed_ms > 0 && now.tv_sec == allowed_at && timeout_ms <= allowed_ms) return true;
+  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0 || getrlimit(RLIMIT_CPU, &cpu) != 0)
+    return false;
+  /* One second more: it is the time of all commands that begin in this one. */
+  cpu.rlim_cur = (rlim_t)used.tv_sec + CPU_THREADS + seconds_for(timeout_ms);
+  if (cpu.rlim_cur > cpu.rlim_max) cpu.rlim_cur = cpu.rlim_max;
+  allowed_at = now.tv_sec;
+  allowed_ms = timeout_ms;
+  return setrlimit(RLIMIT_CPU, &cpu) == 0;
 }
 
 /* ---- system calls -----------------------------------------------------------------------------

@@ -52,6 +52,12 @@ bool kiln_sandbox_enter(kiln_filter_kind kind);
  * limit), and the size of each memfd it makes for its answer. */
 bool kiln_sandbox_limit(unsigned timeout_ms, uint64_t memory_max, uint64_t answer_max);
 
+/* In a worker that becomes a session, instead: once what does not change, and for each command the
+ * processor time it may use beyond what the session has used so far. The hard limit stays what it
+ * was, since it can only sink: code that owns the process may compute until the pool ends it. */
+bool kiln_sandbox_limit_session(uint64_t memory_max, uint64_t answer_max);
+bool kiln_sandbox_allow_command(unsigned timeout_ms);
+
 /* Ends the worker: with the exit code of a memory limit if its memory is used up, else with
  * `other`. */
 _Noreturn void kiln_sandbox_exit_fatal(int other);

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "toolkit/session_table.h"
 #include "toolkit/status.h"
 
 #define MIB (1024ULL * 1024)
@@ -57,6 +58,8 @@ static kiln_status set_options(kiln *k, const kiln_options *options, kiln_error 
     o->timeout_default_ms = o->timeout_max_ms < 5000 ? o->timeout_max_ms : 5000;
   }
   if (o->kill_grace_ms == 0) o->kill_grace_ms = 150;
+  if (o->sessions_max == 0) o->sessions_max = 64;
+  if (o->session_idle_ms == 0) o->session_idle_ms = 300000;
   if (o->timeout_default_ms > o->timeout_max_ms) {
     return kiln__fail(err, KILN_EINVAL, NULL, "default timeout is %u ms, over the maximum of %u ms",
                       o->timeout_default_ms, o->timeout_max_ms);
@@ -80,7 +83,9 @@ static kiln_status open_store(kiln *k, kiln_error *err) {
 
 /* Frees a kiln that may be half built. */
 static void destroy(kiln *k, unsigned drain_ms) {
+  kiln__sessions_stop(k);
   kiln__engines_close(k, drain_ms);
+  kiln__sessions_free(k);
   kiln__writer_stop(&k->writer);
   kcc_store_close(k->store);
   kiln_flights_free(k->flights);
@@ -111,6 +116,7 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
   if (status == KILN_OK && k->store != NULL && !k->options.store_read_only) {
     status = kiln__writer_start(&k->writer, err);
   }
+  if (status == KILN_OK) status = kiln__sessions_new(k, err);
   if (status == KILN_OK) {
     k->flights = kiln_flights_new(KILN__TICKETS_MAX);
     if (k->flights == NULL) {
@@ -143,8 +149,7 @@ void kiln_close(kiln *k, unsigned drain_ms) {
   destroy(k, drain_ms);
 }
 
-/* Every public call on an open kiln is between these two, so that kiln_close() can wait for it. */
-static kiln_status enter(kiln *k, kiln_error *err) {
+kiln_status kiln__enter(kiln *k, kiln_error *err) {
   (void)pthread_mutex_lock(&k->mutex);
   bool closing = k->closing;
   if (!closing) k->calls++;
@@ -152,7 +157,7 @@ static kiln_status enter(kiln *k, kiln_error *err) {
   return closing ? kiln__fail(err, KILN_ECLOSING, NULL, "the service is stopping") : KILN_OK;
 }
 
-static void leave(kiln *k) {
+void kiln__leave(kiln *k) {
   (void)pthread_mutex_lock(&k->mutex);
   if (--k->calls == 0 && k->closing) (void)pthread_cond_broadcast(&k->idle);
   (void)pthread_mutex_unlock(&k->mutex);
@@ -160,23 +165,23 @@ static void leave(kiln *k) {
 
 void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result) {
   /* A kill may be an operator's, or for the memory of others. */
-  if (k->offenders != NULL && source != NULL && result->status == KILN_OK &&
+  if (k->offenders != NULL && source != NULL &&
+      (result->status == KILN_OK || result->status == KILN_GONE) &&
       result->outcome == KILN_OUTCOME_CRASHED && result->signal != SIGKILL)
     kiln__offenders_note(k->offenders, source, kiln__now_ns());
 }
 
-/* Answers for a source that has crashed too often, without trying it again. */
-static bool refuse_offender(kiln *k, const kiln__engine *engine, const kiln_request *request,
-                            kiln_done_fn done, void *user) {
+bool kiln__refuse_offender(kiln *k, const kiln__engine *engine, kiln_op op, kiln_bytes *source,
+                           kiln_done_fn done, void *user) {
   char message[160];
   if (k->offenders == NULL) return false;
-  uint64_t left_ms = kiln__offenders_left_ms(k->offenders, request->source, kiln__now_ns());
+  uint64_t left_ms = kiln__offenders_left_ms(k->offenders, source, kiln__now_ns());
   if (left_ms == 0) return false;
   (void)snprintf(message, sizeof(message),
                  "this source has crashed its engine process %u times; it is refused for another "
                  "%llu s",
                  k->options.crashes_max, (unsigned long long)(left_ms + 999) / 1000);
-  kiln_response response = {.op = request->op,
+  kiln_response response = {.op = op,
                             .outcome = KILN_OUTCOME_CRASHED,
                             .engine = engine->info.name,
                             .code = KILN_CODE_REFUSED,
@@ -194,13 +199,14 @@ static bool refuse_offender(kiln *k, const kiln__engine *engine, const kiln_requ
 kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done, void *user,
                         kiln_error *err) {
   uint64_t started_ns = kiln__now_ns();
-  kiln_status status = enter(k, err);
+  kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;
   atomic_fetch_add(&k->requests, 1);
   const kiln__engine *engine;
   status = kiln__find_engine(k, request->engine, &engine, err);
   if (status == KILN_OK) status = kiln__check_request(k, request, err);
-  if (status == KILN_OK && !refuse_offender(k, engine, request, done, user)) {
+  if (status == KILN_OK &&
+      !kiln__refuse_offender(k, engine, request->op, request->source, done, user)) {
     switch (request->op) {
       case KILN_COMPILE:
       case KILN_CREATE_CACHED_DATA:
@@ -218,7 +224,7 @@ kiln_status kiln_submit(kiln *k, const kiln_request *request, kiln_done_fn done,
     }
   }
   if (status == KILN_EBUSY) atomic_fetch_add(&k->busy, 1);
-  leave(k);
+  kiln__leave(k);
   return status;
 }
 
@@ -246,33 +252,34 @@ kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob, 
     return kiln__fail(err, KILN_EINVAL, NULL, "key %s: not 64 hex digits",
                       kiln__quote(key, quoted));
   }
-  kiln_status status = enter(k, err);
+  kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;
   status = kiln__lookup(k, /* engine= */ NULL, &digest, ret_blob, /* ret_info= */ NULL, err);
-  leave(k);
+  kiln__leave(k);
   return status;
 }
 
 kiln_status kiln_check_store(kiln *k, kiln_error *err) {
   kcc_error error;
-  kiln_status status = enter(k, err);
+  kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;
   if (k->store == NULL) {
     status = kiln__fail(err, KILN_NOT_FOUND, NULL, "there is no store");
   } else if (kcc_store_check_writable(k->store, &error) != KCC_OK) {
     status = kiln__fail(err, KILN_ESTORE, NULL, "%s", kcc_status_text(error.status));
   }
-  leave(k);
+  kiln__leave(k);
   return status;
 }
 
 kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
-  kiln_status status = enter(k, err);
+  kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;
   kiln_stats stats = {0};
 #define COUNTER(name) stats.name = atomic_load(&k->name);
   KILN__COUNTERS_MAP(COUNTER)
 #undef COUNTER
+  stats.sessions_open = kiln__sessions_open_count(k);
   for (size_t i = 0; i < k->engines_count; i++) kiln_pool_add_stats(k->engines[i].pool, &stats);
   if (k->store != NULL) {
     kcc_stats store;
@@ -287,7 +294,7 @@ kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
       stats.store_errors = store.errors;
     }
   }
-  leave(k);
+  kiln__leave(k);
   *ret_stats = stats;
   return KILN_OK;
 }

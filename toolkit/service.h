@@ -68,7 +68,17 @@ void kiln__writer_stop(kiln__writer *writer);
   X(refused)                  \
   X(canary_runs)              \
   X(canary_failures)          \
-  X(blobs_quarantined)
+  X(blobs_quarantined)        \
+  KILN__SESSION_COUNTERS_MAP(X)
+#define KILN__SESSION_COUNTERS_MAP(X) \
+  X(sessions_opened)                  \
+  X(sessions_ended_closed)            \
+  X(sessions_ended_idle)              \
+  X(sessions_ended_evicted)           \
+  X(sessions_ended_time_limit)        \
+  X(sessions_ended_memory_limit)      \
+  X(sessions_ended_crashed)           \
+  X(session_commands)
 
 /* An engine and its processes. */
 typedef struct kiln__engine {
@@ -80,6 +90,8 @@ typedef struct kiln__engine {
   char *preload; /* NULL: it needs none */
 } kiln__engine;
 
+typedef struct kiln__sessions kiln__sessions;
+
 struct kiln {
   kiln_options options; /* with the defaults filled in; its texts are not kept */
   kiln__engine *engines;
@@ -88,6 +100,7 @@ struct kiln {
   kiln_flights *flights;
   kiln_offenders *offenders; /* NULL: no source is ever refused */
   kiln__writer writer;
+  kiln__sessions *sessions;
   pthread_mutex_t mutex; /* of the next two */
   pthread_cond_t idle;
   bool closing;
@@ -122,6 +135,14 @@ kiln_status kiln__engine_again(const kiln *k, const kiln__engine *engine, const 
 kiln_status kiln__find_engine(const kiln *k, kiln_span spec, const kiln__engine **ret_engine,
                               kiln_error *err);
 
+/* Every public call on an open kiln is between these two, so that kiln_close() can wait for it.
+ * KILN_ECLOSING. */
+kiln_status kiln__enter(kiln *k, kiln_error *err);
+void kiln__leave(kiln *k);
+
+/* Checks all of a command against the limits. */
+kiln_status kiln__check_command(const kiln *k, const kiln_command *command, kiln_error *err);
+
 /* Checks all of a request against the limits. */
 kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln_error *err);
 
@@ -148,9 +169,24 @@ kiln_status kiln__key_of(const kiln__engine *engine, const kiln_request *request
 
 /* Remembers a source whose job crashed its engine. */
 void kiln__note_end(kiln *k, kiln_bytes *source, const kiln_job_result *result);
+/* Answers for a source that has crashed too often, without trying it again. False: it has not. */
+bool kiln__refuse_offender(kiln *k, const kiln__engine *engine, kiln_op op, kiln_bytes *source,
+                           kiln_done_fn done, void *user);
 
 /* A job with the request's common parts and this kiln's limits. */
 void kiln__job_init(const kiln *k, const kiln_request *request, kiln_job_op op, kiln_job *ret_job);
+
+/* Fills in what a request that names a key leaves open: kind, filename, and of `r` the source, and
+ * the blob if it may be used: release both in any case. r->engine is given; if the request names
+ * none, it becomes the one that made the entry. */
+typedef struct kiln__resolved {
+  const kiln__engine *engine;
+  kcc_digest key;
+  char filename[256]; /* what the request's may point to */
+  kiln_bytes *source;
+  kiln_bytes *blob;
+} kiln__resolved;
+kiln_status kiln__resolve_key(kiln *k, kiln_request *run, kiln__resolved *r, kiln_error *err);
 
 /* What a failed job means for the one who asked. */
 void kiln__response_from_job(const kiln_job_result *result, kiln_response *response);

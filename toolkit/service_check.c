@@ -4,6 +4,8 @@
  * after it, the rest of the service relies on it. It does not look into JavaScript: what V8 refuses
  * is an outcome, not an invalid request.
  */
+#include <string.h>
+
 #include "toolkit/json_check.h"
 #include "toolkit/service.h"
 #include "toolkit/status.h"
@@ -182,4 +184,128 @@ kiln_status kiln__check_request(const kiln *k, const kiln_request *request, kiln
       break;
   }
   return kiln__fail(err, KILN_EINVAL, NULL, "operation %u: unknown", (unsigned)request->op);
+}
+
+/* ---- commands of sessions --------------------------------------------------------------------
+ */
+
+static kiln_status check_value(const kiln *k, kiln_span json, const char *what, uint64_t *total,
+                               kiln_error *err) {
+  if (json.length == 0) return KILN_OK;
+  kiln_status status = add_bytes(k, json.length, what, total, err);
+  if (status != KILN_OK) return status;
+  if (kiln_json_check(json, KILN__JSON_DEPTH_MAX)) return KILN_OK;
+  return kiln__fail(err, KILN_EINVAL, NULL, "%s: not JSON in UTF-8 of depth %d or less", what,
+                    KILN__JSON_DEPTH_MAX);
+}
+
+static bool begins_list(kiln_span json) {
+  size_t at = 0;
+  while (at < json.length && json.data[at] != '\0' && strchr(" \t\r\n", json.data[at]) != NULL)
+    at++;
+  return at < json.length && json.data[at] == '[';
+}
+
+/* The texts of a command, all of them together held to the limit of a source. */
+static kiln_status check_texts(const kiln *k, const kiln_command *command, kiln_error *err) {
+  uint64_t total = 0;
+  kiln_span exports = command->exports_json, names_only = {NULL, 0};
+  if (begins_list(exports)) {
+    names_only = exports;
+    exports.length = 0;
+  }
+  const struct {
+    kiln_span json;
+    char open;
+    const char *what;
+  } jsons[] = {{command->globals_json, '{', "globals"},
+               {command->extensions_json, '[', "contextExtensions"},
+               {command->args_json, '[', "args"},
+               {command->initialize_meta_json, '{', "initializeImportMeta"},
+               {exports, '{', "exports"},
+               {names_only, '[', "exports"}};
+  const struct {
+    kiln_span name;
+    const char *what;
+  } names[] = {{command->filename, "filename"},
+               {command->context_name, "context name"},
+               {command->context_origin, "context origin"},
+               {command->name, "name"}};
+  kiln_status status = KILN_OK;
+  if (command->source != NULL) {
+    status = add_bytes(k, kiln_bytes_get(command->source).length, "source", &total, err);
+  }
+  for (size_t i = 0; status == KILN_OK && i < sizeof(jsons) / sizeof(jsons[0]); i++) {
+    status = check_json(k, jsons[i].json, jsons[i].open, jsons[i].what, &total, err);
+  }
+  if (status == KILN_OK) status = check_value(k, command->this_json, "this", &total, err);
+  if (status == KILN_OK) status = check_value(k, command->value_json, "value", &total, err);
+  for (size_t i = 0; status == KILN_OK && i < sizeof(names) / sizeof(names[0]); i++) {
+    status = check_name(names[i].name, names[i].what, err);
+  }
+  for (size_t i = 0; status == KILN_OK && i < command->params_count; i++) {
+    status = check_name(command->params[i], "a parameter", err);
+  }
+  for (size_t i = 0; status == KILN_OK && i < command->links_count; i++) {
+    const kiln_link *link = &command->links[i];
+    status = add_bytes(k, link->specifier.length, "links", &total, err);
+    if (status == KILN_OK) {
+      status = check_json(k, link->attributes_json, '{', "link: attributes", &total, err);
+    }
+  }
+  return status;
+}
+
+static kiln_status check_needed(bool there, const char *what, kiln_error *err) {
+  return there ? KILN_OK : kiln__fail(err, KILN_EINVAL, "ERR_MISSING_ARGS", "%s: missing", what);
+}
+
+/* What a command that makes something needs: a source or a key, a context, or neither. */
+static kiln_status check_creation(const kiln_command *command, bool has_source, bool has_context,
+                                  kiln_error *err) {
+  if (has_source && command->source != NULL && command->key.length > 0) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "source and key: only one of them can be given");
+  }
+  kiln_status status = KILN_OK;
+  if (has_source) {
+    status = check_needed(command->source != NULL || command->key.length > 0, "source", err);
+  }
+  if (status == KILN_OK && has_context) {
+    status = check_needed(command->context.length > 0, "context", err);
+  }
+  return status;
+}
+
+kiln_status kiln__check_command(const kiln *k, const kiln_command *command, kiln_error *err) {
+  kiln_status status = check_timeout(k, command->timeout_ms, err);
+  if (status == KILN_OK) {
+    status = check_count(command->params_count, KILN_PARAMS_MAX, "parameters", err);
+  }
+  if (status == KILN_OK) status = check_count(command->links_count, KILN_LINKS_MAX, "links", err);
+  if (status == KILN_OK) status = check_texts(k, command, err);
+  if (status != KILN_OK) return status;
+  switch (command->op) {
+    case KILN_CONTEXT_CREATE:
+      return check_creation(command, /* has_source= */ false, /* has_context= */ false, err);
+    case KILN_SCRIPT_CREATE:
+      return check_creation(command, /* has_source= */ true, /* has_context= */ false, err);
+    case KILN_FUNCTION_CREATE:
+    case KILN_MODULE_CREATE:
+      return check_creation(command, /* has_source= */ true, /* has_context= */ true, err);
+    case KILN_MODULE_CREATE_SYNTHETIC:
+      return check_creation(command, /* has_source= */ false, /* has_context= */ true, err);
+    default:
+      break;
+  }
+  if ((unsigned)command->op >= KILN_COMMAND_OPS) {
+    return kiln__fail(err, KILN_EINVAL, NULL, "command %u: unknown", (unsigned)command->op);
+  }
+  status = check_needed(command->object.length > 0, "object", err);
+  if (status == KILN_OK && command->op == KILN_CONTEXT_RUN) {
+    status = check_needed(command->source != NULL, "source", err);
+  }
+  if (status == KILN_OK && command->op == KILN_SCRIPT_RUN) {
+    status = check_needed(command->context.length > 0, "context", err);
+  }
+  return status;
 }

@@ -253,17 +253,15 @@ static bool was_made_by(const kiln__engine *engine, const kiln_request *run,
  * replaced, offsets not named again, a blob with a workload, which is not known here), a script or
  * a module runs from its source all the same; a function does not, since what its parameters were
  * cannot be known. */
-static kiln_status resolve_key(task *t, kiln_request *run, char filename[256],
-                               kiln_bytes **ret_source, kiln_bytes **ret_blob, kiln_error *err) {
+kiln_status kiln__resolve_key(kiln *k, kiln_request *run, kiln__resolved *r, kiln_error *err) {
   char quoted[KILN__QUOTE_BYTES];
   kcc_entry_info info;
   kiln_bytes *blob;
-  if (!kcc_digest_parse(run->key.data, run->key.length, &t->blob_key)) {
+  if (!kcc_digest_parse(run->key.data, run->key.length, &r->key)) {
     return kiln__fail(err, KILN_EINVAL, NULL, "key %s: not 64 hex digits",
                       kiln__quote(run->key, quoted));
   }
-  kcc_digest_format(&t->blob_key, t->key);
-  kiln_status status = kiln__lookup(t->k, /* engine= */ NULL, &t->blob_key, &blob, &info, err);
+  kiln_status status = kiln__lookup(k, /* engine= */ NULL, &r->key, &blob, &info, err);
   if (status != KILN_OK) return status;
   if (run->kind != KILN_SCRIPT && (unsigned)run->kind != (unsigned)info.kind) {
     kiln_bytes_unref(blob);
@@ -272,14 +270,14 @@ static kiln_status resolve_key(task *t, kiln_request *run, char filename[256],
   }
   run->kind = (kiln_kind)info.kind;
   if (run->filename.length == 0) {
-    memcpy(filename, info.filename, sizeof(info.filename));
-    run->filename = kiln_span_from(filename);
+    memcpy(r->filename, info.filename, sizeof(info.filename));
+    run->filename = kiln_span_from(r->filename);
   }
   bool function = run->kind == KILN_FUNCTION;
-  bool same = was_made_by(t->engine, run, &info, &t->blob_key);
-  for (size_t i = 0; !same && run->engine.length == 0 && i < t->k->engines_count; i++) {
-    same = was_made_by(&t->k->engines[i], run, &info, &t->blob_key);
-    if (same) t->engine = &t->k->engines[i];
+  bool same = was_made_by(r->engine, run, &info, &r->key);
+  for (size_t i = 0; !same && run->engine.length == 0 && i < k->engines_count; i++) {
+    same = was_made_by(&k->engines[i], run, &info, &r->key);
+    if (same) r->engine = &k->engines[i];
   }
   if (function && !same) {
     status = kiln__fail(
@@ -289,10 +287,10 @@ static kiln_status resolve_key(task *t, kiln_request *run, char filename[256],
   } else if (!function && (run->params_count > 0 || run->args_json.length > 0)) {
     status = kiln__fail(err, KILN_EINVAL, NULL, "params and args: only a function has them");
   } else {
-    status = load_source(t->k, &info, run->key, ret_source, err);
+    status = load_source(k, &info, run->key, &r->source, err);
   }
   if (status == KILN_OK && same) {
-    *ret_blob = blob;
+    r->blob = blob;
   } else {
     kiln_bytes_unref(blob);
   }
@@ -334,18 +332,20 @@ kiln_status kiln__submit_run(kiln *k, const kiln__engine *engine, const kiln_req
   task *t = task_new(k, engine, request, done, user, started_ns, err);
   if (t == NULL) return KILN_ENOMEM;
   kiln_request run = *request;
-  kiln_bytes *source = NULL, *blob = NULL;
-  char filename[256];
+  kiln__resolved resolved = {.engine = engine};
   kiln_status status = KILN_OK;
   if (request->source == NULL) {
-    status = resolve_key(t, &run, filename, &source, &blob, err);
-    run.source = source;
+    status = kiln__resolve_key(k, &run, &resolved, err);
+    run.source = resolved.source;
+    t->engine = resolved.engine;
+    t->blob_key = resolved.key;
+    if (status == KILN_OK) kcc_digest_format(&t->blob_key, t->key);
   } else {
-    blob = find_blob(t, &run);
+    resolved.blob = find_blob(t, &run);
   }
-  if (status == KILN_OK) status = submit_run_job(t, &run, blob, err);
-  kiln_bytes_unref(source);
-  kiln_bytes_unref(blob);
+  if (status == KILN_OK) status = submit_run_job(t, &run, resolved.blob, err);
+  kiln_bytes_unref(resolved.source);
+  kiln_bytes_unref(resolved.blob);
   if (status != KILN_OK) task_free(t);
   return status;
 }

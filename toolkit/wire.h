@@ -28,17 +28,19 @@
 #define KILN_WIRE_BUFFER (KILN_MEMFD_MIN + 64)
 
 typedef enum kiln_wire_type {
-  KILN_WIRE_HELLO = 1,  /* zygote -> pool: who it is */
-  KILN_WIRE_FORK = 2,   /* pool -> zygote, with the new worker's end of its channel */
-  KILN_WIRE_READY = 3,  /* worker -> pool: the door is closed behind it */
-  KILN_WIRE_JOB = 4,    /* pool -> worker */
-  KILN_WIRE_RESULT = 5, /* worker -> pool */
-  KILN_WIRE_FILTER = 6, /* pool -> zygote, once: the system calls of its workers */
-  KILN_WIRE_ALARM = 7,  /* worker -> pool, its last word: it made a forbidden system call */
-  KILN_WIRE_TYPE_LAST = KILN_WIRE_ALARM
+  KILN_WIRE_HELLO = 1,   /* zygote -> pool: who it is */
+  KILN_WIRE_FORK = 2,    /* pool -> zygote, with the new worker's end of its channel */
+  KILN_WIRE_READY = 3,   /* worker -> pool: the door is closed behind it */
+  KILN_WIRE_JOB = 4,     /* pool -> worker */
+  KILN_WIRE_RESULT = 5,  /* worker -> pool */
+  KILN_WIRE_FILTER = 6,  /* pool -> zygote, once: the system calls of its workers */
+  KILN_WIRE_ALARM = 7,   /* worker -> pool, its last word: it made a forbidden system call */
+  KILN_WIRE_SESSION = 8, /* pool -> worker: a command; the first makes the worker a session */
+  KILN_WIRE_TYPE_LAST = KILN_WIRE_SESSION
 } kiln_wire_type;
 
-/* Fields of HELLO and others; those of jobs are job.c's, those of results job_result.c's. */
+/* Fields of HELLO and others; those of jobs are job.c's, of commands session_frame.c's, of results
+ * job_result.c's. */
 enum {
   KILN_WIRE_HELLO_V8_VERSION = 1,
   KILN_WIRE_HELLO_TAG = 2,

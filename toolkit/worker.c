@@ -15,6 +15,7 @@
 #include "toolkit/bytes.h"
 #include "toolkit/engine.h"
 #include "toolkit/sandbox.h"
+#include "toolkit/worker_session.h"
 
 uint64_t kiln__now_ns(void) {
   struct timespec now;
@@ -207,10 +208,8 @@ static uint64_t answer_max(const kiln_job *job) {
   return (is_blob ? KILN_BLOB_MAX : text) + KILN_MEMFD_MIN;
 }
 
-static void set_limits(kiln_work *work) {
+void kiln__work_set_limits(kiln_work *work) {
   const kiln_job *job = work->job;
-  if (!kiln_sandbox_limit(job->timeout_ms, job->memory_max_bytes, answer_max(job)))
-    _exit(EXIT_FAILURE);
   kv8_isolate *isolate = work->engine->isolate;
   if (job->heap_max_bytes > 0 &&
       kv8_isolate_set_heap_max(isolate, job->heap_max_bytes, &work->error) != KV8_OK)
@@ -218,7 +217,6 @@ static void set_limits(kiln_work *work) {
   /* What a process may have beside the heap, ArrayBuffers may. */
   if (job->memory_max_bytes > job->heap_max_bytes)
     kv8_isolate_set_array_buffer_max(isolate, job->memory_max_bytes - job->heap_max_bytes);
-  work->engine->console.left = job->console_max_bytes;
 }
 
 static void answer(kiln_work *work) {
@@ -245,12 +243,17 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent) {
 
   int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
   if (got == 0) _exit(EXIT_SUCCESS); /* never needed */
-  if (got < 0 || !kiln__job_decode(&in, &frame)) _exit(EXIT_FAILURE);
+  if (got < 0) _exit(EXIT_FAILURE);
+  if (in.type == KILN_WIRE_SESSION) kiln__session_main(engine, buffer, &in);
+  if (!kiln__job_decode(&in, &frame)) _exit(EXIT_FAILURE);
   work.engine = engine;
   work.job = &frame.job;
   work.deadline_ns = kiln__now_ns() + (uint64_t)frame.job.timeout_ms * 1000000u;
   work.result.cached_data_rejected = -1;
-  set_limits(&work);
+  if (!kiln_sandbox_limit(work.job->timeout_ms, work.job->memory_max_bytes, answer_max(work.job)))
+    _exit(EXIT_FAILURE);
+  kiln__work_set_limits(&work);
+  engine->console.left = frame.job.console_max_bytes;
   switch (frame.job.op) {
     case KILN_JOB_BAKE:
       kiln__work_bake(&work);

@@ -63,7 +63,7 @@ static void put_context(kiln_text *text, const kv8_context_memory *context) {
   put_estimate(text, &context->memory);
 }
 
-static void put_memory(kiln_work *work, kiln_text *text, const kv8_memory *memory) {
+void kiln__put_memory(kiln_work *work, kiln_text *text, const kv8_memory *memory) {
   kiln__text_puts(text, "{\"total\":{");
   put_estimate(text, &memory->total);
   if (memory->has_detail) {
@@ -108,6 +108,6 @@ void kiln__work_measure(kiln_work *work) {
   if (!kiln__work_ok(work, kv8_measure_memory(contexts[0], &options, &memory, &work->error)))
     return;
   times->serialize_ns = kiln__now_ns() - began;
-  put_memory(work, &text, &memory);
+  kiln__put_memory(work, &text, &memory);
   work->result.memory_json = kiln__bytes_from_text(&text);
 }
