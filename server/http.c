@@ -93,10 +93,6 @@ enum MHD_Result srv_send(srv_request *request, srv_reply reply) {
 
 /* ---- the head */
 
-static bool has_body(const srv_headers *headers) {
-  return headers->chunked || headers->content_length > 0;
-}
-
 /* Refuses for what the head says: at once if the rest of the input is not to be read. */
 static enum MHD_Result refuse(srv_request *request, srv_reply reply) {
   const srv_headers *headers = &request->headers;
@@ -117,16 +113,17 @@ static bool check_body(const srv_request *request, srv_reply *ret_refusal) {
   const srv_options *options = request->server->options;
   srv_body_form form;
   if (request->route->bodies == SRV_NO_BODY) {
-    if (!has_body(headers)) return true;
+    if (!srv_has_body(headers)) return true;
     *ret_refusal = srv_reply_error(MHD_HTTP_BAD_REQUEST, "ERR_UNEXPECTED_BODY",
                                    "body: method '%.80s' takes none", request->method);
     return false;
   }
-  const char *types = request->route->bodies == SRV_JSON_ONLY
-                          ? "application/json"
-                          : "text/javascript, application/javascript or application/json";
+  if (request->route->bodies == SRV_OPTIONAL_JSON && !srv_has_body(headers)) return true;
+  bool json_only = request->route->bodies != SRV_SOURCE_OR_JSON;
+  const char *types = json_only ? "application/json"
+                                : "text/javascript, application/javascript or application/json";
   if (headers->content_type == NULL || !srv_parse_content_type(headers->content_type, &form) ||
-      (request->route->bodies == SRV_JSON_ONLY && form != SRV_FORM_JSON)) {
+      (json_only && form != SRV_FORM_JSON)) {
     *ret_refusal =
         srv_reply_error(MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "ERR_UNSUPPORTED_MEDIA_TYPE",
                         "content type '%.80s': must be %s, in UTF-8",

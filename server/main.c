@@ -168,6 +168,8 @@ static bool open_kiln(srv_server *server, const char *store) {
   wanted.heap_max_bytes = options->heap_max_bytes;
   wanted.memory_max_bytes = options->memory_max_bytes;
   wanted.source_max_bytes = options->body_max_bytes;
+  wanted.sessions_max = (unsigned)options->sessions;
+  wanted.session_idle_ms = (unsigned)options->session_idle_ms;
   wanted.timeout_default_ms = (unsigned)options->timeout_default_ms;
   wanted.timeout_max_ms = (unsigned)options->timeout_max_ms;
   kiln_status status = kiln_open(&wanted, &server->kiln, &error);

@@ -58,6 +58,8 @@ typedef struct srv_options {
   uint64_t heap_max_bytes;
   uint64_t memory_max_bytes;
   uint64_t body_max_bytes;
+  uint64_t sessions;
+  uint64_t session_idle_ms;
   uint64_t threads;
   uint64_t connections;
   uint64_t drain_ms;

@@ -53,6 +53,17 @@ void srv_reply_type(srv_reply *reply, const char *type);
  * `mode` are the request's: compile repeats them. */
 srv_reply srv_reply_response(const kiln_response *response, kiln_kind kind, kiln_mode mode);
 
+/* What went wrong: 422 for what the script did, or the kiln's error. */
+srv_reply srv_reply_fate(const kiln_response *response, bool with_source_line);
+
+/* 204 */
+srv_reply srv_reply_nothing(void);
+
+/* Parts of answers: a whole answer to a run; members, the console with a comma before it. */
+void srv_write_run(FILE *out, const kiln_response *response);
+void srv_write_console(FILE *out, const kiln_response *response);
+void srv_write_times(FILE *out, const kiln_times *times);
+
 /* The strong ETag of these bytes under this key: the bytes' own digest is part of it, since two
  * bakes of one key need not be equal. */
 void srv_etag(const char *key, kiln_span bytes, char ret_etag[SRV_ETAG_SIZE]);

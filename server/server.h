@@ -58,6 +58,9 @@ typedef struct srv_note {
 } srv_note;
 
 #define SRV_REQUEST_ID_MAX 64
+static inline bool srv_has_body(const srv_headers *headers) {
+  return headers->chunked || headers->content_length > 0;
+}
 
 struct srv_request {
   srv_conn *conn;
