@@ -75,7 +75,15 @@ size_t srv_route_index(const srv_route *route) {
 }
 
 const char *srv_route_method(const srv_route *route) {
-  return route->method == SRV_GET ? MHD_HTTP_METHOD_GET : MHD_HTTP_METHOD_POST;
+  switch (route->method) {
+    case SRV_POST:
+      return MHD_HTTP_METHOD_POST;
+    case SRV_DELETE:
+      return MHD_HTTP_METHOD_DELETE;
+    case SRV_GET:
+      break;
+  }
+  return MHD_HTTP_METHOD_GET;
 }
 
 void srv_route_template(const srv_route *route, char ret_template[SRV_TEMPLATE_SIZE]) {

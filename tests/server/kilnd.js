@@ -79,7 +79,7 @@ class Kilnd {
         try {
           process.kill(Number(pid), 'SIGKILL');
         } catch (error) {
-          if (error.code !== 'ESRCH') throw error; // it has just ended by itself
+          if (error.code !== 'ESRCH') throw error; // it went by itself, or with the first process of its pid namespace
         }
   }
 
