@@ -404,20 +404,18 @@ typedef struct starting {
   bool good;
 } starting;
 
-static void start(void *cls) {
+static void start(void *cls, bool filtered) {
   starting *one = cls;
+  if (!filtered) srv_log("warn", "no-filter", "text=\"system calls are not filtered\"");
+  one->server->filtered = filtered;
   one->good = start_daemon(one->server, one->listen_fd, one->message, one->message_size);
 }
 
 /* The daemon's threads are born under the filter of the thread that starts them. */
 bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t message_size) {
   starting one = {server, listen_fd, message, message_size, false};
-  bool filtered = false;
   snprintf(message, message_size, "HTTP threads: could not be started");
-  if (!srv_filter_run(start, &one, &filtered)) return false;
-  if (!filtered) srv_log("warn", "no-filter", "text=\"system calls are not filtered\"");
-  server->filtered = filtered;
-  return one.good;
+  return srv_filter_run(start, &one) && one.good;
 }
 
 /* The listening socket may be somebody else's as well: systemd's, or that of the kilnd that takes

@@ -178,23 +178,20 @@ bool srv_filter_install(void) {
 }
 
 typedef struct filtered_call {
-  void (*run)(void *user);
+  srv_filtered_fn run;
   void *user;
-  bool filtered;
 } filtered_call;
 
 static void *call(void *cls) {
-  filtered_call *one = cls;
-  one->filtered = srv_filter_install();
-  one->run(one->user);
+  const filtered_call *one = cls;
+  one->run(one->user, srv_filter_install());
   return NULL;
 }
 
-bool srv_filter_run(void (*run)(void *user), void *user, bool *ret_filtered) {
+bool srv_filter_run(srv_filtered_fn run, void *user) {
   filtered_call one = {.run = run, .user = user};
   pthread_t thread;
   if (pthread_create(&thread, NULL, call, &one) != 0) return false;
   pthread_join(thread, NULL);
-  *ret_filtered = one.filtered;
   return true;
 }

@@ -22,7 +22,8 @@ bool srv_privileges_drop(const char *user, char *message, size_t message_size);
 bool srv_filter_install(void);
 
 /* Calls `run` on a thread of its own under the filter and waits for it: threads that it starts are
- * born under it. *ret_filtered: whether there was one. False: no thread; `run` was not called. */
-bool srv_filter_run(void (*run)(void *user), void *user, bool *ret_filtered);
+ * born under it. `filtered`: whether there is one. False: no thread; `run` was not called. */
+typedef void (*srv_filtered_fn)(void *user, bool filtered);
+bool srv_filter_run(srv_filtered_fn run, void *user);
 
 #endif

@@ -71,6 +71,18 @@ class Kilnd {
     }
   }
 
+  // Kills the processes that it has started: zygotes and workers.
+  killEngines() {
+    const tasks = `/proc/${this.child.pid}/task`;
+    for (const task of fs.readdirSync(tasks))
+      for (const pid of fs.readFileSync(`${tasks}/${task}/children`, 'utf8').trim().split(' ').filter(Boolean))
+        try {
+          process.kill(Number(pid), 'SIGKILL');
+        } catch (error) {
+          if (error.code !== 'ESRCH') throw error; // it went by itself, or with the first process of its pid namespace
+        }
+  }
+
   // Its exit status.
   async stop({ keep = false } = {}) {
     this.agent.destroy();

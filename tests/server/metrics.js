@@ -198,12 +198,9 @@ const cases = {
     assert(found.get('process_cpu_seconds_total') >= 0);
   },
   async 'an engine that was killed is a restart with its cause'() {
-    const tasks = `/proc/${kilnd.child.pid}/task`;
-    const pool = fs.readdirSync(tasks).find((task) => fs.readFileSync(`${tasks}/${task}/comm`, 'utf8').trim() === 'kiln-pool');
-    const children = fs.readFileSync(`${tasks}/${pool}/children`, 'utf8').trim().split(' ').map(Number);
     const lost = { cause: 'lost' };
     const before = await read(kilnd);
-    for (const pid of children) process.kill(pid, 'SIGKILL'); // zygotes and idle workers
+    kilnd.killEngines();
     await kilnd.until('a restart', async () => (await read(kilnd)).get('kiln_engine_restarts_total', lost) >= before.get('kiln_engine_restarts_total', lost) + 1);
     await kilnd.until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
   },

@@ -15,7 +15,7 @@ const isRoot = process.getuid() === 0;
 function threads(pid) {
   return fs.readdirSync(`/proc/${pid}/task`).map((task) => {
     const status = fs.readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8');
-    const field = (name) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)[1].trim();
+    const field = (name) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)[1].trim();
     return { name: field('Name'), seccomp: field('Seccomp'), noNewPrivileges: field('NoNewPrivs'), uids: field('Uid').split(/\s+/), groups: field('Groups') };
   });
 }
@@ -37,7 +37,9 @@ const cases = {
   async 'threads that talk to clients are filtered, those that start processes are not'() {
     const kilnd = await Kilnd.start(program, engine, ['--threads', '3']);
     const sanitized = /__asan_init/.test(fs.readFileSync(program, 'latin1'));
-    const found = threads(kilnd.child.pid);
+    // A thread takes its name when it has begun.
+    const named = (one) => one.filter(({ name }) => /^(MHD-|kilnd-reaper)/.test(name)).length >= 4;
+    const found = await kilnd.until('threads', () => [threads(kilnd.child.pid)].find(named));
     const of = (test) => found.filter((one) => test(one.name)).map((one) => one.seccomp);
     const wanted = sanitized ? '0' : '2';
     const http = of((name) => name.startsWith('MHD-'));
@@ -53,15 +55,7 @@ const cases = {
   },
   async 'what starts late still starts: a new zygote after the last was killed'() {
     const kilnd = await Kilnd.start(program, engine);
-    const tasks = `/proc/${kilnd.child.pid}/task`;
-    for (const task of fs.readdirSync(tasks))
-      for (const pid of fs.readFileSync(`${tasks}/${task}/children`, 'utf8').trim().split(' ').filter(Boolean)) {
-        try {
-          process.kill(Number(pid), 'SIGKILL');
-        } catch (error) {
-          if (error.code !== 'ESRCH') throw error; // it went with the first process of its pid namespace
-        }
-      }
+    kilnd.killEngines();
     await kilnd.until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
     assert.strictEqual(await kilnd.stop(), 0);
   },

@@ -30,12 +30,6 @@ function pointTo(target) {
   fs.renameSync(`${link}.new`, link);
 }
 
-function killEngines() {
-  const tasks = `/proc/${kilnd.child.pid}/task`;
-  for (const task of fs.readdirSync(tasks))
-    for (const pid of fs.readFileSync(`${tasks}/${task}/children`, 'utf8').trim().split(' ').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
-}
-
 const cases = {
   async 'ready from the first request on'() {
     pointTo(engine);
@@ -46,7 +40,7 @@ const cases = {
   },
   async 'an engine that cannot be started'() {
     pointTo('/bin/false');
-    killEngines();
+    kilnd.killEngines();
     const body = await until('a missing engine', (one) => one.status === 'not_ready' && one);
     assert(/^engine \S+: no process is ready$/.test(body.notReady[0]) && body.engines[0].ready === false && body.store.ready);
     await healthy();
