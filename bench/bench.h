@@ -138,6 +138,7 @@ void bench_consume(const bench_options *options, bench_report *report);
 void bench_bake(const bench_options *options, bench_report *report);
 void bench_serve(const bench_options *options, bench_report *report);
 void bench_run_requests(const bench_options *options, bench_report *report);
+void bench_session(const bench_options *options, bench_report *report);
 void bench_context(const bench_options *options, bench_report *report);
 void bench_globals(const bench_options *options, bench_report *report);
 void bench_start_up(const bench_options *options, bench_report *report);

@@ -25,6 +25,8 @@ static const struct {
      "baking the corpus, against official Node"},
     {"serve", bench_serve, "kilnd", "nginx, sendfile", "serving blobs, against nginx"},
     {"run", bench_run_requests, "kilnd", "-", "/v1/run: latency, throughput, memory"},
+    {"session", bench_session, "standing context", "/v1/run",
+     "a script in a context of a session, against a process for each"},
     {"context", bench_context, "kv8", "bare V8", "plain contexts, against bare V8"},
     {"globals", bench_globals, "kv8", "node 18", "contextified globals, against official Node"},
     {"start", bench_start_up, "kiln run", "node 18", "whole processes, against official Node"},

@@ -334,6 +334,10 @@ typedef struct kcc_verify_result {
 KCC_API kcc_status kcc_store_verify(kcc_store *store, kcc_each_fn damaged, void *user,
                                     kcc_verify_result *ret_result, kcc_error *err);
 
+/* Whether an entry could be put now, as far as can be told without writing or waiting: the database
+ * is the file that was opened, on a disk that may be written and has room. */
+KCC_API kcc_status kcc_store_check_writable(kcc_store *store, kcc_error *err);
+
 /* Writes pending last-used times now. */
 KCC_API kcc_status kcc_store_flush(kcc_store *store, kcc_error *err);
 

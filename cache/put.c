@@ -209,7 +209,7 @@ static kcc_status keep_text(kcc_store *store, kcc_span text, const kcc_digest *d
 #define FREE_BYTES_MIN ((uint64_t)16 << 20)
 
 /* Twice: an entry is in the log first and in the database afterwards. */
-static kcc_status check_room(const kcc_store *store, uint64_t bytes, kcc_error *err) {
+kcc_status kcc__store_check_room(const kcc_store *store, uint64_t bytes, kcc_error *err) {
   struct statvfs disk;
   /* Some file systems do not tell; the write will. */
   if (statvfs(store->file, &disk) != 0 || !disk.f_blocks) return KCC_OK;
@@ -226,8 +226,8 @@ static kcc_status write_all(kcc_store *store, const kcc_put *put, entry_to_put *
                             kcc_error *err) {
   kcc__conn *conn = &store->writer;
   kcc_span envelope = {entry->envelope, entry->envelope_length};
-  kcc_status status =
-      check_room(store, envelope.length + entry->source.length + entry->workload.length, err);
+  kcc_status status = kcc__store_check_room(
+      store, envelope.length + entry->source.length + entry->workload.length, err);
   if (status != KCC_OK) return status;
   status = kcc__store_begin_write(store, err);
   if (status != KCC_OK) return status;

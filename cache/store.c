@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cache/alloc.h"
 #include "cache/envelope.h"
@@ -84,7 +85,13 @@ static kcc_status open_file(kcc_store *store, const char *path, kcc_error *err) 
   memcpy(store->file, file, size);
   kcc__printable(file, store->label);
   store->immutable = store->read_only && kcc__place_is_immutable(file);
-  return kcc__conn_open(store, store->read_only ? KCC__READER : KCC__WRITER, &store->writer, err);
+  status = kcc__conn_open(store, store->read_only ? KCC__READER : KCC__WRITER, &store->writer, err);
+  struct stat info;
+  if (status == KCC_OK && stat(file, &info) == 0) {
+    store->device = info.st_dev;
+    store->inode = info.st_ino;
+  }
+  return status;
 }
 
 static kcc_status open_store(kcc_store *store, const char *path, kcc_error *err) {

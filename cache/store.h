@@ -11,6 +11,7 @@
 #define KILN_CACHE_STORE_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "cache/db.h"
 #include "cache/kcc.h"
@@ -37,6 +38,8 @@ struct kcc_store {
   char label[KCC__LABEL_BYTES]; /* the file, for messages */
   uint64_t serial;              /* of this process's stores; never used twice */
   unsigned fork_generation;     /* of the process that opened it */
+  dev_t device;                 /* where the file was when it was opened */
+  ino_t inode;
   bool read_only;
   bool immutable; /* read-only and nobody can write: no locks, no -shm */
   uint64_t entry_max_bytes;
@@ -73,5 +76,8 @@ static inline kcc_status kcc__store_done(kcc_store *store, kcc_status status) {
 kcc_status kcc__store_begin_write(kcc_store *store, kcc_error *err);
 /* As kcc__conn_end(); gives the writer back. */
 kcc_status kcc__store_end_write(kcc_store *store, kcc_status status, kcc_error *err);
+
+/* Whether the disk has room for an entry of `bytes`, and beyond (put.c). */
+kcc_status kcc__store_check_room(const kcc_store *store, uint64_t bytes, kcc_error *err);
 
 #endif

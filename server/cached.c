@@ -168,14 +168,24 @@ enum MHD_Result srv_handle_cached_data(srv_request *request) {
                                              KILN_KEY_HEX));
 
   bool plain = headers->range == NULL && headers->if_none_match == NULL;
-  if (plain && !srv_is_last(request->server) && srv_hot_send(hot, &key, request, &result)) {
+  request->note.cache = "hot";
+  memcpy(request->note.key, hex, sizeof(request->note.key) - 1);
+  /* The kept response has no request id. Where nobody could look one up, that saves a tenth of the
+   * time of a hit. */
+  bool nameless = request->headers.request_id == NULL && request->server->access_log == NULL;
+  if (plain && nameless && !srv_is_last(request->server) &&
+      srv_hot_send(hot, &key, request, &result)) {
     srv_count(&request->server->hot_hits);
     return result;
   }
   char etag[SRV_ETAG_SIZE];
   srv_reply reply = {0};
   kiln_bytes *bytes = srv_hot_copy(hot, &key, etag);
-  if (bytes == NULL) bytes = read_entry(request, hex, &key, etag, &reply);
+  if (bytes != NULL) srv_count(&request->server->hot_hits);
+  if (bytes == NULL) {
+    bytes = read_entry(request, hex, &key, etag, &reply);
+    request->note.cache = kiln_cache_word(bytes != NULL ? KILN_CACHE_HIT : KILN_CACHE_MISS);
+  }
   if (bytes != NULL) reply = reply_entry(request, bytes, etag);
   kiln_bytes_unref(bytes);
   return srv_send(request, reply);

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "server/auth.h"
+#include "server/privileges.h"
+#include "server/request_id.h"
 #include "server/tls.h"
 #include "server/watch.h"
 
@@ -49,6 +51,12 @@ int64_t srv_now_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t srv_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 bool srv_conn_step(srv_conn *conn, srv_phase phase, int64_t deadline_ms) {
   /* The deadline goes first: the reaper may pair the old phase with the new deadline, which is only
    * later, but never the new phase with one that is over. */
@@ -62,13 +70,20 @@ void srv_conn_answer_now(srv_conn *conn, unsigned status, const char *reason, co
                          const char *message) {
   char body[512];
   char text[1024];
+  char made[SRV_REQUEST_ID_MAX + 1];
+  const char *id = conn->request.id;
   int length = snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}\n",
                         code, message);
   if (length < 0 || (size_t)length >= sizeof(body)) return;
+  if (id[0] == '\0') { /* no head was complete */
+    srv_request_id_make(made);
+    id = made;
+  }
   length = snprintf(text, sizeof(text),
                     "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-                    "Cache-Control: no-store\r\nConnection: close\r\n\r\n%s",
-                    status, reason, length, body);
+                    "Cache-Control: no-store\r\n" SRV_REQUEST_ID_HEADER
+                    ": %s\r\nConnection: close\r\n\r\n%s",
+                    status, reason, length, id, body);
   if (length < 0 || (size_t)length >= sizeof(text)) return;
   atomic_store(&conn->linger, true);
   /* A full send buffer means that the client does not read: it will not miss the answer. */
@@ -213,6 +228,8 @@ static int64_t tick_ms(const srv_options *options) {
 
 static void *reap(void *cls) {
   srv_conns *conns = cls;
+  pthread_setname_np(pthread_self(), "kilnd-reaper");
+  srv_filter_install(); /* that it has none is told where the other threads are started */
   int64_t tick = tick_ms(conns->server->options);
   int64_t next_look_ms = srv_now_ms() + tick;
   pthread_mutex_lock(&conns->lock);

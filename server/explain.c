@@ -55,10 +55,10 @@ enum MHD_Result srv_handle_explain(srv_request *request) {
   srv_parsed parsed;
   srv_body_form form;
   kiln_bytes *body;
-  bool good = srv_parse_request(request, &body, &form, &parsed);
+  bool good = srv_parse_request(request, srv_parse_operation, &body, &form, &parsed);
   srv_reply reply = good ? ask_kiln(request, &parsed.kiln) : parsed.refusal;
   srv_parsed_release(&parsed);
-  kiln_bytes_unref(body);
+  srv_drop_body(body, form);
   return srv_send(request, reply);
 }
 

@@ -85,6 +85,8 @@ static void take(head_check *head, const char *name, size_t length, const char *
   } else if (is(name, length, "authorization")) {
     if (headers->authorization != NULL) head->fault = "more than one Authorization";
     headers->authorization = value;
+  } else if (is(name, length, "x-request-id")) {
+    headers->request_id = value;
   } else if (is(name, length, "content-type")) {
     headers->content_type = value;
   } else if (is(name, length, "content-encoding")) {

@@ -15,11 +15,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/access_log.h"
 #include "server/auth.h"
 #include "server/conn.h"
 #include "server/guard.h"
+#include "server/metrics.h"
 #include "server/operate.h"
+#include "server/privileges.h"
 #include "server/request.h"
+#include "server/request_id.h"
 #include "server/route.h"
 #include "server/tls.h"
 
@@ -68,6 +72,8 @@ enum MHD_Result srv_send_kept(srv_request *request, unsigned status, struct MHD_
   int64_t deadline_ms = transfer_deadline_ms(server, srv_now_ms(), length);
   if (!srv_conn_step(request->conn, SRV_WRITE, deadline_ms)) return MHD_NO;
   request->status = status;
+  bool has_body = status != MHD_HTTP_NOT_MODIFIED && strcmp(request->method, "HEAD") != 0;
+  request->sent = has_body ? length : 0;
   count_status(server, status);
   return MHD_queue_response(request->mhd, status, response);
 }
@@ -75,19 +81,17 @@ enum MHD_Result srv_send_kept(srv_request *request, unsigned status, struct MHD_
 enum MHD_Result srv_send(srv_request *request, srv_reply reply) {
   enum MHD_Result result = MHD_NO;
   if (srv_is_last(request->server)) srv_reply_header(&reply, MHD_HTTP_HEADER_CONNECTION, "close");
+  srv_reply_header(&reply, SRV_REQUEST_ID_HEADER, request->id);
   if (reply.response != NULL)
     result = srv_send_kept(request, reply.status, reply.response, reply.length);
   else
-    srv_log("error", "no-memory", "status=%u path=%s", reply.status, request->route->path);
+    srv_log("error", "no-memory", "status=%u path=%s", reply.status,
+            request->route != NULL ? request->route->path : "none");
   srv_reply_release(&reply);
   return result;
 }
 
 /* ---- the head */
-
-static bool has_body(const srv_headers *headers) {
-  return headers->chunked || headers->content_length > 0;
-}
 
 /* Refuses for what the head says: at once if the rest of the input is not to be read. */
 static enum MHD_Result refuse(srv_request *request, srv_reply reply) {
@@ -109,16 +113,17 @@ static bool check_body(const srv_request *request, srv_reply *ret_refusal) {
   const srv_options *options = request->server->options;
   srv_body_form form;
   if (request->route->bodies == SRV_NO_BODY) {
-    if (!has_body(headers)) return true;
+    if (!srv_has_body(headers)) return true;
     *ret_refusal = srv_reply_error(MHD_HTTP_BAD_REQUEST, "ERR_UNEXPECTED_BODY",
                                    "body: method '%.80s' takes none", request->method);
     return false;
   }
-  const char *types = request->route->bodies == SRV_JSON_ONLY
-                          ? "application/json"
-                          : "text/javascript, application/javascript or application/json";
+  if (request->route->bodies == SRV_OPTIONAL_JSON && !srv_has_body(headers)) return true;
+  bool json_only = request->route->bodies != SRV_SOURCE_OR_JSON;
+  const char *types = json_only ? "application/json"
+                                : "text/javascript, application/javascript or application/json";
   if (headers->content_type == NULL || !srv_parse_content_type(headers->content_type, &form) ||
-      (request->route->bodies == SRV_JSON_ONLY && form != SRV_FORM_JSON)) {
+      (json_only && form != SRV_FORM_JSON)) {
     *ret_refusal =
         srv_reply_error(MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "ERR_UNSUPPORTED_MEDIA_TYPE",
                         "content type '%.80s': must be %s, in UTF-8",
@@ -171,12 +176,14 @@ static bool check_request(srv_request *request, srv_reply *ret_refusal) {
   const srv_headers *headers = &request->headers;
   kiln_error error = {0};
   if (!check_hosts(request, ret_refusal)) return false;
-  if (atomic_load(&server->state) != SRV_RUNNING) {
+  request->route = srv_route_find(request->url, request->method, ret_refusal);
+  bool asks_ready = request->route != NULL && request->route->handler == srv_handle_ready;
+  if (atomic_load(&server->state) != SRV_RUNNING && !asks_ready) {
+    srv_reply_release(ret_refusal);
     error.status = KILN_ECLOSING;
     *ret_refusal = srv_reply_kiln_error(&error);
     return false;
   }
-  request->route = srv_route_find(request->url, request->method, ret_refusal);
   if (request->route == NULL || !srv_auth_check(request, ret_refusal) ||
       !check_body(request, ret_refusal))
     return false;
@@ -211,11 +218,16 @@ static enum MHD_Result begin(srv_conn *conn, struct MHD_Connection *mhd, const c
   request->route = NULL;
   request->status = 0;
   request->received = 0;
+  request->sent = 0;
+  request->note = (srv_note){0};
   request->started_ms = srv_now_ms();
+  request->started_ns = srv_now_ns();
   request->counted = true;
   atomic_fetch_add(&server->in_flight, 1);
   srv_count(&server->requests);
-  if (!srv_guard_head(request, version, &refusal)) {
+  bool good_head = srv_guard_head(request, version, &refusal);
+  srv_request_id_choose(request);
+  if (!good_head) {
     atomic_store(&conn->linger, true);
     return srv_send(request, refusal);
   }
@@ -237,6 +249,7 @@ static enum MHD_Result take_piece(srv_request *request, const char *data, size_t
                transfer_deadline_ms(server, request->started_ms, request->received));
   if (request->headers.chunked && !reserve_upload(request, length)) {
     count_status(server, MHD_HTTP_SERVICE_UNAVAILABLE);
+    request->status = MHD_HTTP_SERVICE_UNAVAILABLE;
     srv_conn_answer_now(request->conn, MHD_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable",
                         kiln_status_code(KILN_EBUSY), "too many bodies are being received");
     return MHD_NO;
@@ -249,6 +262,7 @@ static enum MHD_Result take_piece(srv_request *request, const char *data, size_t
              (unsigned long long)server->options->body_max_bytes,
              (unsigned long long)server->options->body_max_bytes);
     count_status(server, MHD_HTTP_CONTENT_TOO_LARGE);
+    request->status = MHD_HTTP_CONTENT_TOO_LARGE;
     srv_conn_answer_now(request->conn, MHD_HTTP_CONTENT_TOO_LARGE, "Content Too Large",
                         kiln_status_code(KILN_ETOOBIG), message);
     return MHD_NO;
@@ -305,14 +319,18 @@ static void complete(void *cls, struct MHD_Connection *mhd, void **context,
   srv_conn *conn = *context;
   (void)cls;
   (void)mhd;
-  (void)code;
   if (conn == NULL) return;
   srv_request *request = &conn->request;
   srv_server *server = request->server;
   int64_t now_ms = srv_now_ms();
-  if (server->options->access_log)
-    srv_log("info", "request", "method=%s path=%.200s status=%u ms=%lld", request->method,
-            request->url, request->status, (long long)(now_ms - request->started_ms));
+  uint64_t duration_ns = (uint64_t)(srv_now_ns() - request->started_ns);
+  /* What lingers was answered past MHD, or with the rest of its input unread. */
+  request->aborted = code != MHD_REQUEST_TERMINATED_COMPLETED_OK && !atomic_load(&conn->linger);
+  if (request->counted) {
+    srv_metrics_count(server->metrics, request, duration_ns);
+    if (server->access_log != NULL) srv_access_log_write(server->access_log, request, duration_ns);
+  }
+  request->id[0] = '\0';
   kiln_bytes_writer_free(request->body);
   request->body = NULL;
   srv_reply_release(&request->refusal);
@@ -346,7 +364,7 @@ static void panic(void *cls, const char *file, unsigned line, const char *reason
   abort();
 }
 
-bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t message_size) {
+static bool start_daemon(srv_server *server, int listen_fd, char *message, size_t message_size) {
   const srv_options *options = server->options;
   unsigned threads = (unsigned)options->threads;
   MHD_set_panic_func(panic, NULL);
@@ -361,10 +379,11 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
       {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)options->connections, NULL},
       {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
       {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
+      /* A pool of one is not a pool to MHD. The first END is the end, so it cannot stand here. */
+      {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+       threads > 1 ? (intptr_t)threads : 1, NULL},
       tls[0],
       tls[1],
-      /* A pool of one is not a pool to MHD. */
-      {threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t)threads, NULL},
       {MHD_OPTION_END, 0, NULL},
   };
   server->listen_fd = listen_fd;
@@ -375,6 +394,30 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
   if (server->daemon != NULL) return true;
   snprintf(message, message_size, "HTTP threads: could not be started");
   return false;
+}
+
+typedef struct starting {
+  srv_server *server;
+  int listen_fd;
+  char *message;
+  size_t message_size;
+  bool good;
+} starting;
+
+static void start(void *cls) {
+  starting *one = cls;
+  one->good = start_daemon(one->server, one->listen_fd, one->message, one->message_size);
+}
+
+/* The daemon's threads are born under the filter of the thread that starts them. */
+bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t message_size) {
+  starting one = {server, listen_fd, message, message_size, false};
+  bool filtered = false;
+  snprintf(message, message_size, "HTTP threads: could not be started");
+  if (!srv_filter_run(start, &one, &filtered)) return false;
+  if (!filtered) srv_log("warn", "no-filter", "text=\"system calls are not filtered\"");
+  server->filtered = filtered;
+  return one.good;
 }
 
 /* The listening socket may be somebody else's as well: systemd's, or that of the kilnd that takes

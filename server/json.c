@@ -61,3 +61,55 @@ void srv_json_text(FILE *out, const char *text) {
   else
     srv_json_string(out, text, strlen(text));
 }
+
+/* ---- reading */
+
+static const char *skip_blanks(const char *at, const char *end) {
+  while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n')) at++;
+  return at;
+}
+
+static const char *skip_string(const char *at, const char *end) {
+  for (at++; at < end && *at != '"'; at++)
+    if (*at == '\\') at++;
+  return at < end ? at + 1 : end;
+}
+
+/* To the end of a value: a comma or a closing bracket of what it stands in. */
+static const char *skip_value(const char *at, const char *end) {
+  size_t depth = 0;
+  while (at < end) {
+    if (*at == '"') {
+      at = skip_string(at, end);
+      continue;
+    }
+    if (*at == '{' || *at == '[') depth++;
+    if (depth == 0 && (*at == ',' || *at == '}' || *at == ']')) return at;
+    if (*at == '}' || *at == ']') depth--;
+    at++;
+  }
+  return end;
+}
+
+bool srv_json_member(kiln_span text, const char *name, kiln_span *ret_value) {
+  const char *end = text.data + text.length;
+  const char *at = skip_blanks(text.data, end);
+  size_t name_length = strlen(name);
+  if (at == end || *at != '{') return false;
+  while (++at < end) {
+    const char *key = skip_blanks(at, end);
+    if (key == end || *key != '"') return false;
+    at = skip_string(key, end);
+    bool found = (size_t)(at - key) == name_length + 2 && memcmp(key + 1, name, name_length) == 0;
+    at = skip_blanks(at, end);
+    if (at == end || *at != ':') return false;
+    const char *value = skip_blanks(at + 1, end);
+    at = skip_value(value, end);
+    if (found) {
+      *ret_value = (kiln_span){value, (size_t)(at - value)};
+      return true;
+    }
+    if (at == end || *at != ',') return false;
+  }
+  return false;
+}

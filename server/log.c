@@ -10,15 +10,21 @@
 
 #include "server/server.h"
 
-void srv_log(const char *level, const char *event, const char *format, ...) {
-  char line[1024];
+void srv_time_text(char ret_text[SRV_TIME_SIZE]) {
   struct timespec now;
   struct tm date;
   clock_gettime(CLOCK_REALTIME, &now);
   gmtime_r(&now.tv_sec, &date);
-  int used = snprintf(line, sizeof(line), "%s %04d-%02d-%02dT%02d:%02d:%02d.%03ldZ %s ", level,
-                      date.tm_year + 1900, date.tm_mon + 1, date.tm_mday, date.tm_hour, date.tm_min,
-                      date.tm_sec, now.tv_nsec / 1000000, event);
+  snprintf(ret_text, SRV_TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+           (date.tm_year + 1900) % 10000, date.tm_mon + 1, date.tm_mday, date.tm_hour, date.tm_min,
+           date.tm_sec, (int)(now.tv_nsec / 1000000));
+}
+
+void srv_log(const char *level, const char *event, const char *format, ...) {
+  char line[1024];
+  char time[SRV_TIME_SIZE];
+  srv_time_text(time);
+  int used = snprintf(line, sizeof(line), "%s %s %s ", level, time, event);
   if (used < 0 || (size_t)used >= sizeof(line)) return;
   va_list args;
   va_start(args, format);

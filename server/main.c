@@ -9,14 +9,16 @@
  *   4. kiln_close(): what still runs is killed, each gets its answer, suspended ones resume.
  *   5. A moment for these answers to be written, then the daemon ends.
  *
- * On SIGHUP tokens and certificate are read again. On SIGUSR2 another kilnd is started (restart.h);
- * when it takes requests, this one answers what its connections still ask, closing each, and stops.
+ * On SIGHUP the access log is opened again, tokens and certificate are read again. On SIGUSR2
+ * another kilnd is started (restart.h); when it takes requests, this one answers what its
+ * connections still ask, closing each, and stops.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "server/access_log.h"
 #include "server/auth.h"
 #include "server/check.h"
 #include "server/config.h"
@@ -24,7 +26,9 @@
 #include "server/hot.h"
 #include "server/http.h"
 #include "server/inherit.h"
+#include "server/metrics.h"
 #include "server/notify.h"
+#include "server/privileges.h"
 #include "server/restart.h"
 #include "server/signals.h"
 #include "server/tls.h"
@@ -103,6 +107,7 @@ static void warn_of_expiry(srv_server *server) {
 static void reload(srv_server *server) {
   srv_faults faults = {0};
   srv_notify("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)srv_now_ms() * 1000);
+  if (server->access_log != NULL) srv_access_log_reopen(server->access_log);
   srv_auth_reload(server->auth, &faults);
   if (server->tls != NULL && srv_tls_reload(server->tls, &faults)) warn_of_expiry(server);
   for (unsigned i = 0; i < faults.count && i < SRV_FAULTS_MAX; i++)
@@ -163,12 +168,33 @@ static bool open_kiln(srv_server *server, const char *store) {
   wanted.heap_max_bytes = options->heap_max_bytes;
   wanted.memory_max_bytes = options->memory_max_bytes;
   wanted.source_max_bytes = options->body_max_bytes;
+  wanted.sessions_max = (unsigned)options->sessions;
+  wanted.session_idle_ms = (unsigned)options->session_idle_ms;
   wanted.timeout_default_ms = (unsigned)options->timeout_default_ms;
   wanted.timeout_max_ms = (unsigned)options->timeout_max_ms;
   kiln_status status = kiln_open(&wanted, &server->kiln, &error);
   free(dir);
   if (status == KILN_OK) return true;
   fprintf(stderr, "kilnd: %s\n", error.message);
+  return false;
+}
+
+static bool open_access_log(srv_server *server) {
+  const srv_options *options = server->options;
+  char message[256];
+  if (!options->access_log && !options->access_log_json && options->access_log_file == NULL)
+    return true;
+  server->access_log = srv_access_log_open(options, message, sizeof(message));
+  if (server->access_log != NULL) return true;
+  fprintf(stderr, "kilnd: %s\n", message);
+  return false;
+}
+
+static bool drop_privileges(const srv_options *options) {
+  char message[256];
+  if (options->user == NULL) return true;
+  if (srv_privileges_drop(options->user, message, sizeof(message))) return true;
+  fprintf(stderr, "kilnd: %s\n", message);
   return false;
 }
 
@@ -198,10 +224,12 @@ static bool prepare(srv_server *server, const char *store) {
     tell_faults(&faults, stderr);
     return false;
   }
-  if (!open_kiln(server, store)) return false;
+  if (!open_access_log(server) || !drop_privileges(options) || !open_kiln(server, store))
+    return false;
+  server->metrics = srv_metrics_new();
   server->hot = srv_hot_new(options->hot_max_bytes, (int64_t)options->hot_ms);
   server->conns = srv_conns_new(server);
-  if (server->hot != NULL && server->conns != NULL) return true;
+  if (server->hot != NULL && server->conns != NULL && server->metrics != NULL) return true;
   fprintf(stderr, "kilnd: out of memory\n");
   return false;
 }
@@ -210,6 +238,8 @@ static void release(srv_server *server) {
   if (server->kiln != NULL) close_kiln(server);
   srv_conns_free(server->conns);
   srv_hot_free(server->hot);
+  srv_metrics_free(server->metrics);
+  srv_access_log_close(server->access_log);
   srv_tls_free(server->tls);
   srv_auth_free(server->auth);
 }
@@ -277,6 +307,7 @@ static int start(srv_options *options, char **argv) {
     fprintf(stderr, "kilnd: %s\n", message);
     return EXIT_FAULT;
   }
+  srv_privileges_begin();
   if (!srv_signals_catch()) {
     fprintf(stderr, "kilnd: signals: %s\n", strerror(errno));
     return EXIT_FAULT;

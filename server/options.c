@@ -33,6 +33,8 @@ const srv_option_row srv_option_rows[] = {
      "SIGTERM: how long what is in flight may take (10000)"},
     {"restart-timeout-ms", "MS", NUMBER, offsetof(srv_options, restart_timeout_ms), 30000, 100,
      3600000, "SIGUSR2: when the new kilnd must be ready, or this one goes on (30000)"},
+    {"user", "NAME", TEXT, offsetof(srv_options, user), 0, 0, 0,
+     "started as root: become this user once the address is taken"},
     BEGIN_SECTION("store"),
     {"store", "DIR", TEXT, offsetof(srv_options, store), 0, 0, 0,
      "the store ($KILN_STORE, $XDG_CACHE_HOME/kiln, ~/.cache/kiln)"},
@@ -68,6 +70,10 @@ const srv_option_row srv_option_rows[] = {
      "a worker's private memory (0: heap plus 256M)"},
     {"body-max", "SIZE", SIZE, offsetof(srv_options, body_max_bytes), 64 * MIB, 1, GIB,
      "the largest request body (64M); more is 413"},
+    {"sessions", "N", NUMBER, offsetof(srv_options, sessions), 64, 1, 4096,
+     "sessions open at once (64); then the longest idle one ends"},
+    {"session-idle-ms", "MS", NUMBER, offsetof(srv_options, session_idle_ms), 300000, 10, 86400000,
+     "an idle session ends after this (300000)"},
     {"rate", "N", NUMBER, offsetof(srv_options, rate), 0, 0, 1000000,
      "requests a second of one client (0: any number); more is 429"},
     {"rate-burst", "N", NUMBER, offsetof(srv_options, rate_burst), 0, 0, 1000000,
@@ -101,6 +107,10 @@ const srv_option_row srv_option_rows[] = {
     BEGIN_SECTION("log"),
     {"access-log", NULL, FLAG, offsetof(srv_options, access_log), 0, 0, 0,
      "a line on stderr for each request"},
+    {"access-log-json", NULL, FLAG, offsetof(srv_options, access_log_json), 0, 0, 0,
+     "... as a JSON object; implies --access-log"},
+    {"access-log-file", "FILE", TEXT, offsetof(srv_options, access_log_file), 0, 0, 0,
+     "... into this file, opened again on SIGHUP; implies --access-log"},
     BEGIN_SECTION(""),
     {"config", "FILE", TEXT, offsetof(srv_options, config), 0, 0, 0,
      "read options from this INI file; the command line wins"},
@@ -284,6 +294,8 @@ static void check_together(srv_options *options, const bool given[ROWS], srv_fau
     srv_faults_add(faults, "--tls-cert and --tls-key: one needs the other");
   if (options->tls_priority != NULL && options->tls_cert == NULL)
     srv_faults_add(faults, "--tls-priority: needs --tls-cert and --tls-key");
+  if (options->user != NULL && options->store == NULL && !options->no_store)
+    srv_faults_add(faults, "--user: name the store with --store, or say --no-store");
   if (options->rate_burst > 0 && options->rate == 0)
     srv_faults_add(faults, "--rate-burst: needs --rate");
   if (options->no_store && options->store != NULL) {

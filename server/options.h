@@ -34,7 +34,10 @@ typedef struct srv_options {
   bool allow_unsandboxed;
   bool jitless;
   uint64_t crashes_max;
+  const char *user; /* NULL: stay who we are */
   bool access_log;
+  bool access_log_json;        /* implies access_log, as the next */
+  const char *access_log_file; /* NULL: standard error */
   const char *tokens;
   bool allow_anonymous;
   const char *tls_cert;
@@ -55,6 +58,8 @@ typedef struct srv_options {
   uint64_t heap_max_bytes;
   uint64_t memory_max_bytes;
   uint64_t body_max_bytes;
+  uint64_t sessions;
+  uint64_t session_idle_ms;
   uint64_t threads;
   uint64_t connections;
   uint64_t drain_ms;

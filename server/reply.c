@@ -27,6 +27,12 @@ void srv_reply_header(srv_reply *reply, const char *name, const char *value) {
   reply->response = NULL;
 }
 
+void srv_reply_type(srv_reply *reply, const char *type) {
+  if (reply->response == NULL) return;
+  MHD_del_response_header(reply->response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+  srv_reply_header(reply, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+}
+
 srv_reply srv_reply_json(unsigned status, char *text, size_t length) {
   srv_reply reply = {.status = status, .length = length};
   reply.response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
@@ -125,7 +131,7 @@ void srv_etag(const char *key, kiln_span bytes, char ret_etag[SRV_ETAG_SIZE]) {
 
 /* ---- an operation's answer */
 
-static void write_times(FILE *out, const kiln_times *times) {
+void srv_write_times(FILE *out, const kiln_times *times) {
   static const double ns_per_ms = 1e6;
   fprintf(out,
           "\"times\":{\"queuedMs\":%.3f,\"compileMs\":%.3f,\"runMs\":%.3f,\"serializeMs\":%.3f,"
@@ -144,7 +150,7 @@ static void write_json_member(FILE *out, const char *name, kiln_bytes *json) {
   fwrite(text.data, 1, text.length, out);
 }
 
-static void write_console(FILE *out, const kiln_response *response) {
+void srv_write_console(FILE *out, const kiln_response *response) {
   write_json_member(out, "console", response->console_json);
   if (response->console_truncated) fputs(",\"consoleTruncated\":true", out);
 }
@@ -171,7 +177,7 @@ static void write_text_member(FILE *out, const char *name, const char *text) {
   srv_json_text(out, text);
 }
 
-static void write_fate(FILE *out, const kiln_response *response) {
+static void write_fate(FILE *out, const kiln_response *response, bool with_source_line) {
   fputs("{\"error\":{\"code\":", out);
   srv_json_text(out, fate_code(response));
   write_text_member(out, "name", response->name);
@@ -181,26 +187,26 @@ static void write_fate(FILE *out, const kiln_response *response) {
   if (response->line > 0)
     fprintf(out, ",\"line\":%d,\"column\":%d", response->line, response->column);
   write_text_member(out, "resource", response->resource);
-  write_text_member(out, "sourceLine", response->source_line);
+  if (with_source_line) write_text_member(out, "sourceLine", response->source_line);
   fprintf(out, "},\"outcome\":\"%s\"", kiln_outcome_word(response->outcome));
-  write_console(out, response);
+  srv_write_console(out, response);
   fputc(',', out);
-  write_times(out, &response->times);
+  srv_write_times(out, &response->times);
   fputs("}\n", out);
 }
 
-static void write_run(FILE *out, const kiln_response *response) {
+void srv_write_run(FILE *out, const kiln_response *response) {
   fputs("{\"outcome\":\"ok\"", out);
   write_json_member(out, "result", response->result_json);
   write_json_member(out, "globals", response->globals_json);
-  write_console(out, response);
+  srv_write_console(out, response);
   if (response->cached_data_rejected >= 0)
     fprintf(out, ",\"cachedDataRejected\":%s",
             response->cached_data_rejected != 0 ? "true" : "false");
   if (response->cache != KILN_CACHE_NONE)
     fprintf(out, ",\"cache\":\"%s\"", kiln_cache_word(response->cache));
   fputc(',', out);
-  write_times(out, &response->times);
+  srv_write_times(out, &response->times);
   write_json_member(out, "memory", response->memory_json);
   fputs("}\n", out);
 }
@@ -216,7 +222,7 @@ static void write_compile(FILE *out, const kiln_response *response, kiln_kind ki
           "\"blobLength\":%llu,",
           kiln_cache_word(response->cache), srv_kind_words[kind], srv_mode_words[mode],
           (unsigned long long)response->source_length, (unsigned long long)response->blob_length);
-  write_times(out, &response->times);
+  srv_write_times(out, &response->times);
   fputs("}\n", out);
 }
 
@@ -236,25 +242,39 @@ static srv_reply reply_blob(const kiln_response *response) {
   return reply;
 }
 
-srv_reply srv_reply_response(const kiln_response *response, kiln_kind kind, kiln_mode mode) {
+srv_reply srv_reply_nothing(void) {
+  srv_reply reply = {.status = MHD_HTTP_NO_CONTENT};
+  reply.response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+  return reply;
+}
+
+srv_reply srv_reply_fate(const kiln_response *response, bool with_source_line) {
   if (response->status != KILN_OK) {
     kiln_error error = response->error;
     error.status = response->status;
     return srv_reply_kiln_error(&error);
   }
-  bool ok = response->outcome == KILN_OUTCOME_OK;
-  if (ok && response->op == KILN_CREATE_CACHED_DATA && response->blob != NULL)
-    return reply_blob(response);
-
-  unsigned status = ok ? MHD_HTTP_OK : MHD_HTTP_UNPROCESSABLE_CONTENT;
   char *text = NULL;
   size_t length = 0;
   FILE *out = open_memstream(&text, &length);
-  if (out == NULL) return (srv_reply){.status = status};
-  if (!ok) {
-    write_fate(out, response);
-  } else if (response->op == KILN_RUN) {
-    write_run(out, response);
+  if (out == NULL) return (srv_reply){.status = MHD_HTTP_UNPROCESSABLE_CONTENT};
+  write_fate(out, response, with_source_line);
+  srv_reply reply = srv_reply_stream(MHD_HTTP_UNPROCESSABLE_CONTENT, out, &text, &length);
+  if (response->reason != NULL) srv_reply_header(&reply, "Kiln-Reason", response->reason);
+  return reply;
+}
+
+srv_reply srv_reply_response(const kiln_response *response, kiln_kind kind, kiln_mode mode) {
+  if (response->status != KILN_OK || response->outcome != KILN_OUTCOME_OK)
+    return srv_reply_fate(response, true);
+  if (response->op == KILN_CREATE_CACHED_DATA && response->blob != NULL)
+    return reply_blob(response);
+  char *text = NULL;
+  size_t length = 0;
+  FILE *out = open_memstream(&text, &length);
+  if (out == NULL) return (srv_reply){.status = MHD_HTTP_OK};
+  if (response->op == KILN_RUN) {
+    srv_write_run(out, response);
   } else if (response->op == KILN_MEASURE_MEMORY && response->memory_json != NULL) {
     kiln_span json = kiln_bytes_get(response->memory_json);
     fwrite(json.data, 1, json.length, out);
@@ -262,7 +282,7 @@ srv_reply srv_reply_response(const kiln_response *response, kiln_kind kind, kiln
   } else {
     write_compile(out, response, kind, mode);
   }
-  srv_reply reply = srv_reply_stream(status, out, &text, &length);
+  srv_reply reply = srv_reply_stream(MHD_HTTP_OK, out, &text, &length);
   if (response->reason != NULL) srv_reply_header(&reply, "Kiln-Reason", response->reason);
   return reply;
 }

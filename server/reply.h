@@ -46,9 +46,23 @@ srv_reply srv_reply_bytes(unsigned status, kiln_bytes *bytes, size_t offset, siz
 /* Out of memory is found when the reply is sent: a reply without this header is dropped. */
 void srv_reply_header(srv_reply *reply, const char *name, const char *value);
 
+/* Another Content-Type than application/json. */
+void srv_reply_type(srv_reply *reply, const char *type);
+
 /* The answer to an operation: 200, 422 for what the script did, or the kiln's error. `kind` and
  * `mode` are the request's: compile repeats them. */
 srv_reply srv_reply_response(const kiln_response *response, kiln_kind kind, kiln_mode mode);
+
+/* What went wrong: 422 for what the script did, or the kiln's error. */
+srv_reply srv_reply_fate(const kiln_response *response, bool with_source_line);
+
+/* 204 */
+srv_reply srv_reply_nothing(void);
+
+/* Parts of answers: a whole answer to a run; members, the console with a comma before it. */
+void srv_write_run(FILE *out, const kiln_response *response);
+void srv_write_console(FILE *out, const kiln_response *response);
+void srv_write_times(FILE *out, const kiln_times *times);
 
 /* The strong ETag of these bytes under this key: the bytes' own digest is part of it, since two
  * bakes of one key need not be equal. */

@@ -1,32 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * request.c: see request.h. One table says which operation knows which field, in JSON and in the
- * query; a query is turned into the JSON object it stands for, so each field is checked in one
- * place.
+ * request.c: see request.h. The operations' fields; how a body and a query are read is fields.c.
  */
 #include "server/request.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "server/fields.h"
 #include "server/value.h"
-
-/* Numbers of any size are read as doubles, as JavaScript does. */
-#define READ_FLAGS \
-  (JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL)
 
 /* ---- fields */
 
-typedef void (*field_fn)(srv_parsed *parsed, const char *name, json_t *value);
-
-static void field_source(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_source(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_source(parsed, name, value, &parsed->source);
   parsed->kiln.source = parsed->source;
 }
 
-static void field_key(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_key(srv_parsed *parsed, const char *name, json_t *value) {
   if (!srv_take_text(parsed, name, value, &parsed->kiln.key)) return;
   if (parsed->kiln.key.length != KILN_KEY_HEX)
     srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_ARG_VALUE",
@@ -34,27 +26,27 @@ static void field_key(srv_parsed *parsed, const char *name, json_t *value) {
               parsed->kiln.key.length);
 }
 
-static void field_filename(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_filename(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_text(parsed, name, value, &parsed->kiln.filename);
 }
 
-static void field_engine(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_engine(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_text(parsed, name, value, &parsed->kiln.engine);
 }
 
-static void field_context_name(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_context_name(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_text(parsed, name, value, &parsed->kiln.context_name);
 }
 
-static void field_context_origin(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_context_origin(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_text(parsed, name, value, &parsed->kiln.context_origin);
 }
 
-static void field_line_offset(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_line_offset(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_offset(parsed, name, value, &parsed->kiln.line_offset);
 }
 
-static void field_column_offset(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_column_offset(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_offset(parsed, name, value, &parsed->kiln.column_offset);
 }
 
@@ -70,26 +62,26 @@ static void field_bake_mode(srv_parsed *parsed, const char *name, json_t *value)
     parsed->kiln.mode = (kiln_mode)index;
 }
 
-static void field_measure_mode(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_measure_mode(srv_parsed *parsed, const char *name, json_t *value) {
   static const char *const words[] = {"summary", "detailed", NULL};
   unsigned index = 0;
   if (srv_take_word(parsed, name, value, words, &index)) parsed->kiln.detailed = index == 1;
 }
 
-static void field_execution(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_execution(srv_parsed *parsed, const char *name, json_t *value) {
   static const char *const words[] = {"default", "eager", NULL};
   unsigned index = 0;
   if (srv_take_word(parsed, name, value, words, &index)) parsed->kiln.eager = index == 1;
 }
 
-static void field_microtask_mode(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_microtask_mode(srv_parsed *parsed, const char *name, json_t *value) {
   static const char *const words[] = {"afterEvaluate", NULL};
   unsigned index = 0;
   if (srv_take_word(parsed, name, value, words, &index))
     parsed->kiln.microtasks_after_evaluate = true;
 }
 
-static void field_timeout(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_timeout(srv_parsed *parsed, const char *name, json_t *value) {
   double number = 0;
   if (srv_take_integer(parsed, name, value, 1, UINT32_MAX, &number))
     parsed->kiln.timeout_ms = (unsigned)number;
@@ -100,15 +92,15 @@ static void field_workload(srv_parsed *parsed, const char *name, json_t *value) 
   parsed->kiln.workload = parsed->workload;
 }
 
-static void field_globals(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_globals(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_json(parsed, name, value, SRV_OBJECT, &parsed->globals, &parsed->kiln.globals_json);
 }
 
-static void field_args(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_args(srv_parsed *parsed, const char *name, json_t *value) {
   srv_take_json(parsed, name, value, SRV_ARRAY, &parsed->args, &parsed->kiln.args_json);
 }
 
-static void field_code_generation(srv_parsed *parsed, const char *name, json_t *value) {
+void srv_field_code_generation(srv_parsed *parsed, const char *name, json_t *value) {
   const char *key;
   json_t *member;
   char path[SRV_FIELD_NAME_MAX];
@@ -130,19 +122,8 @@ static void field_code_generation(srv_parsed *parsed, const char *name, json_t *
   }
 }
 
-/* An array to be counted, within `limit`. */
-static bool take_list(srv_parsed *parsed, const char *name, const json_t *value, size_t limit) {
-  if (!json_is_array(value)) {
-    srv_fault_type(parsed, name, "an array", value);
-    return false;
-  }
-  if (json_array_size(value) <= limit) return true;
-  srv_fault_count(parsed, name, limit, json_array_size(value));
-  return false;
-}
-
-static void field_params(srv_parsed *parsed, const char *name, json_t *value) {
-  if (!take_list(parsed, name, value, KILN_PARAMS_MAX) || json_array_size(value) == 0) return;
+void srv_field_params(srv_parsed *parsed, const char *name, json_t *value) {
+  if (!srv_take_list(parsed, name, value, KILN_PARAMS_MAX) || json_array_size(value) == 0) return;
   size_t count = json_array_size(value);
   parsed->params = calloc(count, sizeof(*parsed->params));
   if (parsed->params == NULL) {
@@ -212,7 +193,7 @@ static void take_measured_script(srv_parsed *parsed, const char *path, json_t *v
 
 static void take_measured_scripts(srv_parsed *parsed, const char *name, json_t *value,
                                   kiln_measure_context *context, kiln_named_source **ret_scripts) {
-  if (!take_list(parsed, name, value, KILN_SCRIPTS_MAX) || json_array_size(value) == 0) return;
+  if (!srv_take_list(parsed, name, value, KILN_SCRIPTS_MAX) || json_array_size(value) == 0) return;
   size_t count = json_array_size(value);
   kiln_named_source *scripts = calloc(count, sizeof(*scripts));
   if (scripts == NULL) {
@@ -268,7 +249,7 @@ static bool make_contexts(srv_parsed *parsed, size_t count) {
 }
 
 static void field_contexts(srv_parsed *parsed, const char *name, json_t *value) {
-  if (!take_list(parsed, name, value, KILN_CONTEXTS_MAX)) return;
+  if (!srv_take_list(parsed, name, value, KILN_CONTEXTS_MAX)) return;
   size_t count = json_array_size(value);
   if (count == 0) {
     srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_ARG_VALUE",
@@ -291,155 +272,29 @@ enum {
   MEASURES = 1 << KILN_MEASURE_MEMORY,
 };
 
-typedef enum query_type { NOT_IN_QUERY, QUERY_TEXT, QUERY_NUMBER, QUERY_LIST } query_type;
-
-static const struct field_row {
-  const char *name;
-  unsigned operations;
-  query_type query;
-  field_fn take;
-} fields[] = {
-    {"source", COMPILES | RUNS, NOT_IN_QUERY, field_source},
-    {"key", RUNS, NOT_IN_QUERY, field_key},
-    {"kind", COMPILES | RUNS, QUERY_TEXT, field_kind},
-    {"params", COMPILES | RUNS, QUERY_LIST, field_params},
-    {"filename", COMPILES | RUNS, QUERY_TEXT, field_filename},
-    {"lineOffset", COMPILES | RUNS, QUERY_NUMBER, field_line_offset},
-    {"columnOffset", COMPILES | RUNS, QUERY_NUMBER, field_column_offset},
-    {"engine", COMPILES | RUNS | MEASURES, QUERY_TEXT, field_engine},
-    {"timeout", COMPILES | RUNS | MEASURES, QUERY_NUMBER, field_timeout},
-    {"mode", COMPILES, QUERY_TEXT, field_bake_mode},
-    {"workload", COMPILES, NOT_IN_QUERY, field_workload},
-    {"globals", RUNS, NOT_IN_QUERY, field_globals},
-    {"args", RUNS, NOT_IN_QUERY, field_args},
-    {"microtaskMode", RUNS, QUERY_TEXT, field_microtask_mode},
-    {"contextName", RUNS, QUERY_TEXT, field_context_name},
-    {"contextOrigin", RUNS, QUERY_TEXT, field_context_origin},
-    {"contextCodeGeneration", RUNS, NOT_IN_QUERY, field_code_generation},
-    {"modules", RUNS, NOT_IN_QUERY, field_modules},
-    {"mode", MEASURES, NOT_IN_QUERY, field_measure_mode},
-    {"execution", MEASURES, NOT_IN_QUERY, field_execution},
-    {"contexts", MEASURES, NOT_IN_QUERY, field_contexts},
+static const srv_field fields[] = {
+    {"source", COMPILES | RUNS, SRV_NOT_IN_QUERY, srv_field_source},
+    {"key", RUNS, SRV_NOT_IN_QUERY, srv_field_key},
+    {"kind", COMPILES | RUNS, SRV_QUERY_TEXT, field_kind},
+    {"params", COMPILES | RUNS, SRV_QUERY_LIST, srv_field_params},
+    {"filename", COMPILES | RUNS, SRV_QUERY_TEXT, srv_field_filename},
+    {"lineOffset", COMPILES | RUNS, SRV_QUERY_NUMBER, srv_field_line_offset},
+    {"columnOffset", COMPILES | RUNS, SRV_QUERY_NUMBER, srv_field_column_offset},
+    {"engine", COMPILES | RUNS | MEASURES, SRV_QUERY_TEXT, srv_field_engine},
+    {"timeout", COMPILES | RUNS | MEASURES, SRV_QUERY_NUMBER, srv_field_timeout},
+    {"mode", COMPILES, SRV_QUERY_TEXT, field_bake_mode},
+    {"workload", COMPILES, SRV_NOT_IN_QUERY, field_workload},
+    {"globals", RUNS, SRV_NOT_IN_QUERY, srv_field_globals},
+    {"args", RUNS, SRV_NOT_IN_QUERY, srv_field_args},
+    {"microtaskMode", RUNS, SRV_QUERY_TEXT, srv_field_microtask_mode},
+    {"contextName", RUNS, SRV_QUERY_TEXT, srv_field_context_name},
+    {"contextOrigin", RUNS, SRV_QUERY_TEXT, srv_field_context_origin},
+    {"contextCodeGeneration", RUNS, SRV_NOT_IN_QUERY, srv_field_code_generation},
+    {"modules", RUNS, SRV_NOT_IN_QUERY, field_modules},
+    {"mode", MEASURES, SRV_NOT_IN_QUERY, srv_field_measure_mode},
+    {"execution", MEASURES, SRV_NOT_IN_QUERY, srv_field_execution},
+    {"contexts", MEASURES, SRV_NOT_IN_QUERY, field_contexts},
 };
-
-static const struct field_row *find_field(kiln_op op, const char *name, size_t length) {
-  for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-    if ((fields[i].operations & 1u << op) != 0 && strlen(fields[i].name) == length &&
-        memcmp(fields[i].name, name, length) == 0)
-      return &fields[i];
-  return NULL;
-}
-
-/* ---- the query, as the object it stands for */
-
-/* A JSON number from a query's text; text that is none stays text, for the field to refuse. */
-static json_t *number_or_text(kiln_span text) {
-  char copy[64];
-  char *end = copy;
-  if (text.length > 0 && text.length < sizeof(copy) &&
-      strspn(text.data, "+-.0123456789eE") >= text.length) {
-    memcpy(copy, text.data, text.length);
-    copy[text.length] = '\0';
-    double number = strtod(copy, &end);
-    if (*end == '\0' && isfinite(number)) return json_real(number);
-  }
-  return json_stringn(text.data, text.length);
-}
-
-/* Adds the names of "a,b,c" to `list`. */
-static bool append_names(json_t *list, kiln_span text) {
-  const char *at = text.data;
-  const char *end = text.data + text.length;
-  while (at < end) {
-    const char *comma = memchr(at, ',', (size_t)(end - at));
-    const char *stop = comma != NULL ? comma : end;
-    if (json_array_append_new(list, json_stringn(at, (size_t)(stop - at))) != 0) return false;
-    at = comma != NULL ? comma + 1 : end;
-  }
-  return true;
-}
-
-static void take_pair(srv_parsed *parsed, kiln_op op, const srv_query_pair *pair, json_t *object) {
-  char name[SRV_FIELD_NAME_MAX];
-  snprintf(name, sizeof(name), "%.*s", (int)(pair->name.length < 80 ? pair->name.length : 80),
-           pair->name.data);
-  const struct field_row *row = find_field(op, pair->name.data, pair->name.length);
-  if (row == NULL || row->query == NOT_IN_QUERY) {
-    srv_fault_unknown(parsed, "query parameter", name);
-    return;
-  }
-  if (!pair->has_value) {
-    srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_ARG_VALUE",
-              "query parameter '%s': no value", name);
-    return;
-  }
-  json_t *before = json_object_get(object, row->name);
-  if (before != NULL && row->query != QUERY_LIST) {
-    srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_ARG_VALUE",
-              "query parameter '%s': given more than once", name);
-    return;
-  }
-  int failed = 0;
-  if (row->query == QUERY_LIST) {
-    if (before == NULL) failed = json_object_set_new(object, row->name, json_array());
-    if (failed == 0) failed = !append_names(json_object_get(object, row->name), pair->value);
-  } else {
-    json_t *value = row->query == QUERY_NUMBER ? number_or_text(pair->value)
-                                               : json_stringn(pair->value.data, pair->value.length);
-    failed = json_object_set_new(object, row->name, value);
-  }
-  if (failed != 0)
-    srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_ARG_VALUE",
-              "query parameter '%s': no valid UTF-8", name);
-}
-
-/* ---- the whole */
-
-/* What SRV_JSON_VALUES_MAX limits. Text that is no JSON is counted all the same, then refused. */
-static size_t count_values(kiln_span text) {
-  size_t count = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.length; i++) {
-    char c = text.data[i];
-    if (c == '"')
-      in_string = !in_string;
-    else if (in_string)
-      i += c == '\\';
-    else
-      count += c == ',' || c == ':' || c == '[' || c == '{';
-  }
-  return count;
-}
-
-static void read_json(srv_parsed *parsed, kiln_bytes *body) {
-  json_error_t error;
-  kiln_span text = kiln_bytes_get(body);
-  size_t values = count_values(text);
-  if (values > SRV_JSON_VALUES_MAX) {
-    srv_fault(parsed, srv_status_http(KILN_ETOOBIG), kiln_status_code(KILN_ETOOBIG),
-              "body: %zu JSON values, limit %d", values, SRV_JSON_VALUES_MAX);
-    return;
-  }
-  parsed->root = json_loadb(text.data, text.length, READ_FLAGS, &error);
-  if (parsed->root == NULL)
-    srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_INVALID_JSON", "body: line %d, column %d: %.160s",
-              error.line, error.column, error.text);
-  else if (!json_is_object(parsed->root))
-    srv_fault_type(parsed, "options", "an object", parsed->root);
-}
-
-static void take_fields(srv_parsed *parsed, kiln_op op) {
-  const char *name;
-  json_t *value;
-  json_object_foreach(parsed->root, name, value) {
-    const struct field_row *row = find_field(op, name, strlen(name));
-    if (row == NULL)
-      srv_fault_unknown(parsed, "field", name);
-    else
-      row->take(parsed, row->name, value);
-    if (parsed->failed) return;
-  }
-}
 
 /* What fields ask of each other. */
 static void check_together(srv_parsed *parsed, kiln_op op) {
@@ -478,21 +333,8 @@ bool srv_parse(kiln_op op, srv_body_form form, kiln_bytes *body, const srv_query
   srv_parsed *parsed = ret_parsed;
   *parsed = (srv_parsed){0};
   parsed->kiln.op = op;
-  if (form == SRV_FORM_JSON) {
-    if (query_count > 0)
-      srv_fault(parsed, MHD_HTTP_BAD_REQUEST, "ERR_UNKNOWN_OPTION",
-                "query parameter '%.*s': options of a JSON request go into its body",
-                (int)(query[0].name.length < 80 ? query[0].name.length : 80), query[0].name.data);
-    if (!parsed->failed) read_json(parsed, body);
-  } else {
-    parsed->source = kiln_bytes_ref(body);
-    parsed->kiln.source = parsed->source;
-    parsed->root = json_object();
-    if (parsed->root == NULL) srv_fault_memory(parsed);
-    for (size_t i = 0; i < query_count && !parsed->failed; i++)
-      take_pair(parsed, op, &query[i], parsed->root);
-  }
-  if (!parsed->failed) take_fields(parsed, op);
+  const srv_fields known = {fields, sizeof(fields) / sizeof(fields[0]), op};
+  srv_fields_read(parsed, &known, form, body, query, query_count);
   if (!parsed->failed) check_together(parsed, op);
   return !parsed->failed;
 }

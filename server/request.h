@@ -33,7 +33,8 @@ typedef struct srv_parsed {
  * the memory down. What begins or separates values counts: [ { , and : outside of strings. */
 #define SRV_JSON_VALUES_MAX 1000000
 
-typedef enum srv_body_form { SRV_FORM_SOURCE, SRV_FORM_JSON } srv_body_form;
+/* SRV_FORM_NONE: there is no body, the query is all. */
+typedef enum srv_body_form { SRV_FORM_SOURCE, SRV_FORM_JSON, SRV_FORM_NONE } srv_body_form;
 
 /* One pair of the query; value NULL where there was no '='. */
 typedef struct srv_query_pair {

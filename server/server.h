@@ -28,6 +28,9 @@ typedef struct srv_auth srv_auth;
 typedef struct srv_tls srv_tls;
 typedef struct srv_hot srv_hot;
 typedef struct srv_job srv_job;
+typedef struct srv_metrics srv_metrics;
+typedef struct srv_saved srv_saved;
+typedef struct srv_access_log srv_access_log;
 typedef struct srv_request srv_request;
 
 /* The request headers that mean something here; pointers are MHD's, good until the request ends. */
@@ -40,10 +43,24 @@ typedef struct srv_headers {
   const char *if_none_match;
   const char *if_range;
   const char *range;
+  const char *request_id;
   uint64_t content_length;
   bool has_length;
   bool chunked;
 } srv_headers;
+
+/* What became of an operation, for the access log. */
+typedef struct srv_note {
+  const char *outcome; /* NULL: none of a script's */
+  const char *cache;   /* NULL: nothing was looked up */
+  char key[13];        /* its beginning */
+  char engine[32];
+} srv_note;
+
+#define SRV_REQUEST_ID_MAX 64
+static inline bool srv_has_body(const srv_headers *headers) {
+  return headers->chunked || headers->content_length > 0;
+}
 
 struct srv_request {
   srv_conn *conn;
@@ -65,7 +82,12 @@ struct srv_request {
   srv_reply refusal; /* known before the body was read, sent when it is gone */
   srv_job *job;
   unsigned status; /* of the reply, 0 before */
+  uint64_t sent;   /* bytes of the answer's body */
+  bool aborted;    /* the connection ended before the answer's last byte */
+  char id[SRV_REQUEST_ID_MAX + 1];
+  srv_note note;
   int64_t started_ms;
+  int64_t started_ns;
   bool counted; /* in srv_server.in_flight */
 };
 
@@ -97,10 +119,13 @@ struct srv_server {
   kiln *kiln;
   srv_conns *conns;
   srv_hot *hot;
+  srv_metrics *metrics;
+  srv_access_log *access_log; /* NULL: none is kept */
   srv_auth *auth;
   srv_tls *tls; /* NULL: plain HTTP */
   struct MHD_Daemon *daemon;
   bool loopback;
+  bool filtered;        /* the HTTP threads, see privileges.h */
   int listen_fd;        /* the daemon's; after srv_http_quiesce() another socket */
   atomic_bool quiesced; /* newcomers are turned away */
   atomic_bool leaving;  /* another kilnd has the socket: what is answered is a connection's last */
@@ -115,6 +140,7 @@ struct srv_server {
 };
 
 int64_t srv_now_ms(void); /* monotonic, cheap, a few ms coarse */
+int64_t srv_now_ns(void); /* monotonic, fine */
 
 static inline void srv_count(_Atomic uint64_t *counter) {
   atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -130,6 +156,10 @@ enum MHD_Result srv_send(srv_request *request, srv_reply reply);
 /* Sends a response that somebody else keeps. */
 enum MHD_Result srv_send_kept(srv_request *request, unsigned status, struct MHD_Response *response,
                               uint64_t length);
+
+/* Writes UTC as "2026-11-21T08:00:00.000Z". */
+#define SRV_TIME_SIZE 40
+void srv_time_text(char ret_text[SRV_TIME_SIZE]);
 
 /* level: "info", "warn", "error". One line on stderr: level time event key=value ... */
 void srv_log(const char *level, const char *event, const char *format, ...)

@@ -134,11 +134,21 @@ void srv_take_source(srv_parsed *parsed, const char *name, const json_t *value,
   if (*field == NULL) srv_fault_memory(parsed);
 }
 
-/* JSON text of an object or array, for the engine to parse again. */
+bool srv_take_list(srv_parsed *parsed, const char *name, const json_t *value, size_t limit) {
+  if (!json_is_array(value)) {
+    srv_fault_type(parsed, name, "an array", value);
+    return false;
+  }
+  if (json_array_size(value) <= limit) return true;
+  srv_fault_count(parsed, name, limit, json_array_size(value));
+  return false;
+}
+
+/* JSON text, for the engine to parse again. */
 void srv_take_json(srv_parsed *parsed, const char *name, const json_t *value, srv_shape shape,
                    char **ret_text, kiln_span *field) {
   bool array = shape == SRV_ARRAY;
-  if (array ? !json_is_array(value) : !json_is_object(value)) {
+  if (shape != SRV_ANY && (array ? !json_is_array(value) : !json_is_object(value))) {
     srv_fault_type(parsed, name, array ? "an array" : "an object", value);
     return;
   }

@@ -32,8 +32,11 @@ bool srv_take_word(srv_parsed *parsed, const char *name, const json_t *value,
 /* A string, copied: bytes to unref. */
 void srv_take_source(srv_parsed *parsed, const char *name, const json_t *value, kiln_bytes **field);
 
-/* An object or array as JSON text again, for the engine to parse; *ret_text is to be freed. */
-typedef enum srv_shape { SRV_OBJECT, SRV_ARRAY } srv_shape;
+/* An array of at most `limit` entries, to be gone through. */
+bool srv_take_list(srv_parsed *parsed, const char *name, const json_t *value, size_t limit);
+
+/* A value of this shape as JSON text again, for the engine to parse; *ret_text is to be freed. */
+typedef enum srv_shape { SRV_OBJECT, SRV_ARRAY, SRV_ANY } srv_shape;
 void srv_take_json(srv_parsed *parsed, const char *name, const json_t *value, srv_shape shape,
                    char **ret_text, kiln_span *field);
 

@@ -456,13 +456,21 @@ KILN_API size_t kiln_engine_count(const kiln *k);
 KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_info *ret_info,
                                      kiln_error *err);
 
+/* Whether a job for this engine would find a process at once, as far as is known. */
+KILN_API bool kiln_engine_is_ready(const kiln *k, size_t index);
+
+/* Whether entries can be stored now; waits for nobody. KILN_NOT_FOUND: there is no store.
+ * KILN_ESTORE with a message that names no path. */
+KILN_API kiln_status kiln_check_store(kiln *k, kiln_error *err);
+
 /* Counters since open; those that start with store_ are the store's. `canary_runs` are trial loads
  * of new blobs, where V8 verifies no checksum itself; `blobs_quarantined` blobs whose consumer
  * crashed while the same job without them did not, `sandbox_alarms` workers that made a system call
  * which V8 never makes. `rejected` counts blobs that
  * the store vouched for and the engine refused (they were removed), `bypasses` answers whose entry
  * could not be stored, `busy` requests refused because too many were waiting, `refused` those whose
- * source had crashed too often. */
+ * source had crashed too often. Of `zygotes_lost`, `zygotes_not_ready` never came up;
+ * `zygotes_renewed` had made as many workers as one may. */
 #define KILN_STATS_MAP(X)        \
   X(requests)                    \
   X(hits)                        \
@@ -486,6 +494,8 @@ KILN_API kiln_status kiln_get_engine(const kiln *k, size_t index, kiln_engine_in
   X(kills)                       \
   X(zygotes_started)             \
   X(zygotes_lost)                \
+  X(zygotes_not_ready)           \
+  X(zygotes_renewed)             \
   X(protocol_errors)             \
   X(sandbox_alarms)              \
   X(sessions_open)               \

@@ -246,6 +246,10 @@ void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info) {
   *ret_info = pool->engine;
 }
 
+bool kiln_pool_is_ready(const kiln_pool *pool) {
+  return atomic_load(&pool->ready);
+}
+
 void kiln_pool_add_stats(kiln_pool *pool, kiln_stats *stats) {
   kiln_pool_counters *counters = &pool->counters;
   stats->jobs += atomic_load(&counters->jobs);
@@ -257,6 +261,8 @@ void kiln_pool_add_stats(kiln_pool *pool, kiln_stats *stats) {
   stats->kills += atomic_load(&counters->kills);
   stats->zygotes_started += atomic_load(&counters->zygotes_started);
   stats->zygotes_lost += atomic_load(&counters->zygotes_lost);
+  stats->zygotes_not_ready += atomic_load(&counters->zygotes_not_ready);
+  stats->zygotes_renewed += atomic_load(&counters->zygotes_renewed);
   stats->protocol_errors += atomic_load(&counters->protocol_errors);
   stats->sandbox_alarms += atomic_load(&counters->sandbox_alarms);
   pthread_mutex_lock(&pool->lock);

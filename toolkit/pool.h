@@ -99,6 +99,9 @@ void kiln_pool_session_end(kiln_pool_session *session, kiln_session_end end);
 
 void kiln_pool_get_engine(const kiln_pool *pool, kiln_engine_info *ret_info);
 
+/* Whether a job that is submitted now would find a process, or a zygote to make one. */
+bool kiln_pool_is_ready(const kiln_pool *pool);
+
 /* Adds the pool's counters (jobs*, kills, zygotes_*, protocol_errors) to *stats. */
 void kiln_pool_add_stats(kiln_pool *pool, kiln_stats *stats);
 

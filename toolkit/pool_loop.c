@@ -156,7 +156,10 @@ static void keep_zygotes(kiln_pool *pool, uint64_t now) {
     bool owes = false;
     for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
       if (worker->zygote == pool->current) owes = true;
-    if (!owes) kiln__zygote_end(pool, pool->current, /* lost= */ false);
+    if (!owes) {
+      atomic_fetch_add(&pool->counters.zygotes_renewed, 1);
+      kiln__zygote_end(pool, pool->current, /* lost= */ false);
+    }
   }
   if (!pool->current && pool->spare) {
     pool->current = pool->spare;
@@ -352,6 +355,7 @@ void *kiln__pool_main(void *argument) {
     keep_workers(pool, now);
     tell_trouble(pool);
     free_gone(pool);
+    atomic_store(&pool->ready, pool->idle > 0 || (pool->current && pool->current->ready));
 
     pthread_mutex_lock(&pool->lock);
     bool closing = pool->closing;

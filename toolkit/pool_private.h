@@ -119,6 +119,7 @@ struct kiln_zygote {
 typedef struct kiln_pool_counters {
   atomic_uint_fast64_t jobs, outcomes[5], kills, zygotes_started, zygotes_lost, protocol_errors,
       sandbox_alarms;
+  atomic_uint_fast64_t zygotes_not_ready, zygotes_renewed;
 } kiln_pool_counters;
 
 struct kiln_pool {
@@ -160,6 +161,7 @@ struct kiln_pool {
   uint64_t zygote_again_ns;
   uint64_t spare_from_ns;
   uint64_t strays_until_ns;
+  atomic_bool ready; /* for others to see: a process is at hand, or can be had at once */
   char trouble[200]; /* why there is no zygote */
   _Alignas(8) char buffer[KILN_WIRE_BUFFER];
 };

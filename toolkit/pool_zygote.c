@@ -167,6 +167,7 @@ void kiln__zygote_end(kiln_pool *pool, kiln_zygote *zygote, bool lost) {
   if (zygote->ending) return;
   zygote->ending = true;
   if (lost) atomic_fetch_add(&pool->counters.zygotes_lost, 1);
+  if (lost && !zygote->ready) atomic_fetch_add(&pool->counters.zygotes_not_ready, 1);
   if (!zygote->ready) back_off(pool);
   if (pool->current == zygote) pool->current = NULL;
   if (pool->spare == zygote) pool->spare = NULL;

@@ -259,6 +259,19 @@ kiln_status kiln_get_cached_data(kiln *k, kiln_span key, kiln_bytes **ret_blob, 
   return status;
 }
 
+kiln_status kiln_check_store(kiln *k, kiln_error *err) {
+  kcc_error error;
+  kiln_status status = kiln__enter(k, err);
+  if (status != KILN_OK) return status;
+  if (k->store == NULL) {
+    status = kiln__fail(err, KILN_NOT_FOUND, NULL, "there is no store");
+  } else if (kcc_store_check_writable(k->store, &error) != KCC_OK) {
+    status = kiln__fail(err, KILN_ESTORE, NULL, "%s", kcc_status_text(error.status));
+  }
+  kiln__leave(k);
+  return status;
+}
+
 kiln_status kiln_get_stats(kiln *k, kiln_stats *ret_stats, kiln_error *err) {
   kiln_status status = kiln__enter(k, err);
   if (status != KILN_OK) return status;

@@ -18,6 +18,10 @@
 #define DEFAULT_NAME "node-18"
 #define DEFAULT_SPEC "default"
 
+bool kiln_engine_is_ready(const kiln *k, size_t index) {
+  return index < k->engines_count && kiln_pool_is_ready(k->engines[index].pool);
+}
+
 void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]) {
   if (cached_data_tag == NODE_18_TAG) {
     (void)snprintf(ret_name, 32, "node-18");

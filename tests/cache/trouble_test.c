@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -367,6 +368,35 @@ START_TEST(exclusive_lock_while_opening_is_busy) {
 }
 END_TEST
 
+/* Whether a store could be written, asked without a wait. */
+START_TEST(writable_or_not) {
+  char *away = path_in(directory, "away");
+  must(open_it());
+  put_numbered(store, 1, 1);
+  must(kcc_store_check_writable(store, &err));
+  sqlite3 *db = open_database(directory);
+  run_sql(db, "BEGIN IMMEDIATE"); /* who writes shows that one can */
+  must(kcc_store_check_writable(store, &err));
+  run_sql(db, "ROLLBACK");
+  sqlite3_close(db);
+  ck_assert_int_eq(rename(file, away), 0);
+  ck_assert_int_eq(kcc_store_check_writable(store, &err), KCC_EIO);
+  int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  close(fd);
+  ck_assert_int_eq(kcc_store_check_writable(store, &err), KCC_EIO);
+  ck_assert_ptr_nonnull(strstr(err.message, "another file"));
+  ck_assert_int_eq(rename(away, file), 0);
+  must(kcc_store_check_writable(store, &err));
+  put_numbered(store, 2, 1);
+  free(away);
+  kcc_store_close(store);
+  store = NULL;
+  must(open_read_only());
+  ck_assert_int_eq(kcc_store_check_writable(store, &err), KCC_EREADONLY);
+  ck_assert_int_eq(kcc_store_check_writable(NULL, &err), KCC_EINVAL);
+}
+END_TEST
+
 int main(void) {
   Suite *suite = suite_create("cache trouble");
   TCase *all = tcase_create("trouble");
@@ -384,6 +414,7 @@ int main(void) {
   tcase_add_test(all, lock_of_another_is_waited_for_and_then_busy);
   tcase_add_test(all, lock_that_is_let_go_in_time_is_no_error);
   tcase_add_test(all, exclusive_lock_while_opening_is_busy);
+  tcase_add_test(all, writable_or_not);
   suite_add_tcase(suite, all);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);

@@ -70,6 +70,25 @@ const tests = {
     const measured = await ask('POST', '/v1/measureMemory', JSON.stringify({ engine: 'node-26', execution: 'eager', contexts: [{ name: 'a' }] }), { 'Content-Type': 'application/json' });
     assert.match(measured.json().v8Version, /^14\.6/);
   },
+  async 'sessions are the named engine\'s, and that Node takes what they bake'() {
+    const json = { 'Content-Type': 'application/json' };
+    for (const [version, name] of Object.entries(VERSIONS)) {
+      const context = (await ask('POST', '/v1/contexts', JSON.stringify({ engine: name, globals: { n: 1 } }), json)).json();
+      assert.strictEqual((await ask('GET', `/v1/sessions/${context.session}`)).json().engine, name);
+      assert.strictEqual((await ask('POST', `/v1/contexts/${context.id}/run`, 'n += 41')).json().result, 42);
+      const module = (await ask('POST', `/v1/modules?context=${context.id}`, 'export default n')).json();
+      assert.strictEqual((await ask('POST', `/v1/modules/${module.id}/link`)).json().status, 'linked');
+      assert.strictEqual((await ask('POST', `/v1/modules/${module.id}/evaluate`)).json().status, 'evaluated');
+      assert.deepStrictEqual((await ask('GET', `/v1/modules/${module.id}/namespace`)).json(), { default: 42 });
+      const script = (await ask('POST', `/v1/scripts?session=${context.session}&filename=s.js`, text)).json();
+      const blob = path.join(temp, `${version}.session.blob`);
+      fs.writeFileSync(blob, (await ask('GET', `/v1/scripts/${script.id}/createCachedData`)).bytes);
+      const code = `const vm=require('vm');console.log(new vm.Script(${JSON.stringify(text)},{filename:'s.js',cachedData:require('fs').readFileSync(${JSON.stringify(blob)})}).cachedDataRejected)`;
+      assert.strictEqual(spawnSync(path.join(nodes, `node-${version}`, 'bin/node'), ['-e', code], { encoding: 'utf8' }).stdout, 'false\n');
+      assert.strictEqual((await ask('DELETE', `/v1/sessions/${context.session}`)).status, 204);
+      assert.strictEqual((await ask('GET', `/v1/contexts/${context.id}/globals`)).status, 410);
+    }
+  },
   async 'an unknown engine is told with those there are'() {
     const refused = await ask('POST', '/v1/run?engine=node-99', '1');
     assert.strictEqual(refused.status, 400);

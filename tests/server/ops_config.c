@@ -278,7 +278,7 @@ START_TEST(served) {
       kilnd_ask(&server, (http_ask){.path = "/v1/run", .type = JS, .body = "1+1+1+1+1+1"});
   answer_expect_error(&answer, 413, "ERR_TOO_LARGE");
   answer_release(&answer);
-  ops_await_log(&server, "path=/v1/run", 1);
+  ops_await_log(&server, "route=/v1/run", 1);
   ck_assert_int_eq(kilnd_stop(&server), 0);
   kilnd_remove(&server);
 }
