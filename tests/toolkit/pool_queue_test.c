@@ -171,6 +171,49 @@ START_TEST(random_walk) {
 }
 END_TEST
 
+/* What has no idle worker to go to: only sessions that have their own. */
+START_TEST(sessions_with_workers) {
+  reset();
+  static kiln_worker worker;
+  kiln_pool_session with = {.worker = &worker}, without = {.worker = NULL};
+  put(0);
+  kiln_task *first = put(0), *second = put(1), *other = put(1);
+  put(2);
+  first->session = second->session = &with;
+  other->session = &without;
+  ck_assert_ptr_eq(kiln__queue_take_of_session(&queue), first);
+  ck_assert_ptr_eq(kiln__queue_take_of_session(&queue), second);
+  ck_assert_ptr_null(kiln__queue_take_of_session(&queue));
+  ck_assert_ptr_null(kiln__queue_take_session(&queue, &with));
+  kiln__queue_put_first(&queue, first);
+  ck_assert_ptr_eq(kiln__queue_take_of_session(&queue), first);
+  ck_assert_uint_eq(kiln__queue_count(&queue, 0), 2);
+  ck_assert_uint_eq(kiln__queue_count(&queue, 1), 2);
+  ck_assert_ptr_eq(kiln__queue_take_session(&queue, &without), other);
+  kiln__queue_ended(&queue, first);
+  kiln__queue_ended(&queue, second);
+  kiln__queue_ended(&queue, other);
+  ck_assert_str_eq(take_all(), "ca"); /* client 0 has just had a turn */
+  expect_empty();
+}
+END_TEST
+
+START_TEST(what_waits_elsewhere_counts) {
+  reset();
+  kiln_task *held = &tasks[used++], *dropped = &tasks[used++];
+  held->submitted_ns = dropped->submitted_ns = 3;
+  ck_assert(kiln__queue_hold(&queue, held, 3) && kiln__queue_hold(&queue, dropped, 3));
+  ck_assert_uint_eq(kiln__queue_count(&queue, 3), 2);
+  ck_assert_ptr_null(kiln__queue_take(&queue));
+  put(1);
+  kiln__queue_put_held(&queue, held);
+  kiln__queue_ended(&queue, dropped);
+  ck_assert_uint_eq(kiln__queue_count(&queue, 3), 1);
+  ck_assert_str_eq(take_all(), "bd");
+  expect_empty();
+}
+END_TEST
+
 int main(void) {
   Suite *suite = suite_create("pool_queue");
   TCase *all = tcase_create("queue");
@@ -179,6 +222,8 @@ int main(void) {
   tcase_add_test(all, urgent_first);
   tcase_add_test(all, evicted);
   tcase_add_test(all, running_counts);
+  tcase_add_test(all, sessions_with_workers);
+  tcase_add_test(all, what_waits_elsewhere_counts);
   tcase_add_test(all, random_walk);
   suite_add_tcase(suite, all);
   SRunner *runner = srunner_create(suite);
