@@ -209,7 +209,6 @@ bool kiln_sandbox_make_lifeline(void) {
 
 void kiln_sandbox_keep(void) {
   char byte;
-  prctl(PR_SET_NAME, "kiln-keeper");
   if (dup2(lifeline[0], KILN_CHANNEL) == KILN_CHANNEL && close_range(KILN_CHANNEL + 1, ~0u, 0) == 0)
     while (read(KILN_CHANNEL, &byte, 1) != 0) continue;
   _exit(EXIT_SUCCESS);

@@ -167,8 +167,11 @@ int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages) {
   pid_t keeper = 0;
   if (layers & UINT32_C(1) << KILN_LAYER_PID) {
     if (!kiln_sandbox_make_lifeline()) return EXIT_FAILURE;
+    /* Born with its name: tools that end engines by theirs are to leave it alone. */
+    prctl(PR_SET_NAME, "kiln-keeper");
     keeper = fork_worker();
     if (keeper == 0) kiln_sandbox_keep();
+    prctl(PR_SET_NAME, "kiln-engine");
     if (keeper < 0) return EXIT_FAILURE;
   }
   if (!kiln_sandbox_die_with(parent) || !say_hello(&engine, data_bytes, layers, keeper))
