@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "server/json.h"
+#include "server/server.h"
 
 const char *const srv_kind_words[] = {"script", "module", "function", NULL};
 const char *const srv_mode_words[] = {"lazy", "eager", "warm", "workload", NULL};
@@ -100,6 +101,11 @@ srv_reply srv_reply_kiln_error(const kiln_error *error) {
   const char *code = error->code[0] != '\0' ? error->code : kiln_status_code(error->status);
   const char *message =
       error->message[0] != '\0' ? error->message : kiln_status_text(error->status);
+  if (error->status == KILN_ESTORE) {
+    /* It names files and what the system says of them: that is for whoever runs us. */
+    srv_log("error", "store", "code=%s message=\"%s\"", code, message);
+    message = kiln_status_text(error->status);
+  }
   return srv_reply_error(srv_status_http(error->status), code, "%s", message);
 }
 
