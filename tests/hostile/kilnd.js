@@ -85,12 +85,14 @@ class Kilnd {
   // Ends it; gives how it ended. Whoever does not end in time is killed, and said to be.
   async stop(signal = 'SIGTERM', limitMs = 30000) {
     this.child.kill(signal);
-    const late = Symbol('late');
-    const ended = await Promise.race([this.ended, sleep(limitMs).then(() => late)]);
-    if (ended !== late) return ended;
-    this.child.kill('SIGKILL');
-    await this.ended;
-    return { code: null, signal: 'did not end' };
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.child.kill('SIGKILL');
+    }, limitMs);
+    const ended = await this.ended;
+    clearTimeout(timer);
+    return late ? { code: null, signal: 'did not end' } : ended;
   }
 
   remove() {
