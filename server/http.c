@@ -293,6 +293,7 @@ static void *see_target(void *cls, const char *uri, struct MHD_Connection *mhd) 
   srv_conn *conn = info->socket_context;
   (void)cls;
   if (conn == NULL) return NULL;
+  conn->request.target_begin = uri;
   conn->request.target_end = uri + strlen(uri);
   conn->request.target_fault = srv_guard_target(uri);
   return NULL;
