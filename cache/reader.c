@@ -160,7 +160,9 @@ static kcc_status make_reader(kcc_store *store, kcc__reader **ret_reader, kcc_er
     free_reader(reader);
     return kcc__fail(err, KCC_ENOMEM, 0, "store '%s': out of memory", store->label);
   }
-  kcc_status status = kcc__conn_open(store, KCC__READER, &reader->conn, err);
+  kcc_status status = kcc__store_renew(store, err);
+  reader->generation = atomic_load(&store->generation);
+  if (status == KCC_OK) status = kcc__conn_open(store, KCC__READER, &reader->conn, err);
   if (status != KCC_OK) {
     free_reader(reader);
     return status;
@@ -182,6 +184,13 @@ static kcc_status make_reader(kcc_store *store, kcc__reader **ret_reader, kcc_er
 kcc_status kcc__reader_get(kcc_store *store, kcc__reader **ret_reader, kcc_error *err) {
   for (kcc__reader *reader = thread_readers; reader; reader = reader->thread_next) {
     if (atomic_load_explicit(&reader->serial, memory_order_acquire) != store->serial) continue;
+    unsigned generation = atomic_load_explicit(&store->generation, memory_order_relaxed);
+    if (reader->generation != generation || !reader->conn.db) {
+      kcc__conn_close(&reader->conn);
+      kcc_status status = kcc__conn_open(store, KCC__READER, &reader->conn, err);
+      if (status != KCC_OK) return status;
+      reader->generation = generation;
+    }
     kcc__conn_begin_call(&reader->conn);
     *ret_reader = reader;
     return KCC_OK;

@@ -13,6 +13,7 @@ struct kcc__reader {
   kcc__conn conn;
   _Atomic uint64_t serial;    /* of its store; 0 once that is closed */
   unsigned fork_generation;   /* of the process that made it */
+  unsigned generation;        /* of its store's file */
   kcc__reader *thread_next;   /* of the thread's list: touched by that thread only */
   kcc__reader *store_next;    /* of the store's list, */
   kcc__reader **store_anchor; /* and what points here in it */

@@ -74,6 +74,24 @@ static kcc_status take_options(kcc_store *store, const kcc_store_options *given,
   return KCC_OK;
 }
 
+static kcc_status fail_busy(const kcc_store *store, kcc_error *err) {
+  return kcc__fail(err, KCC_EBUSY, 0, "store '%s': its writer was busy for %llu ms", store->label,
+                   (unsigned long long)(store->busy_ns / 1000000));
+}
+
+static kcc_status fail_moved(const kcc_store *store, kcc_error *err) {
+  return kcc__fail(err, KCC_EIO, 0, "store '%s': its file was removed", store->label);
+}
+
+/* Notes which file the writer has open. */
+static kcc_status note_file(kcc_store *store, kcc_status status) {
+  struct stat info = {0};
+  if (status == KCC_OK && stat(store->file, &info) != 0) info.st_ino = 0;
+  atomic_store(&store->device, (uint64_t)info.st_dev);
+  atomic_store(&store->inode, (uint64_t)info.st_ino);
+  return status;
+}
+
 /* The registry's lock is held. */
 static kcc_status open_file(kcc_store *store, const char *path, kcc_error *err) {
   char file[PATH_MAX];
@@ -86,11 +104,48 @@ static kcc_status open_file(kcc_store *store, const char *path, kcc_error *err) 
   kcc__printable(file, store->label);
   store->immutable = store->read_only && kcc__place_is_immutable(file);
   status = kcc__conn_open(store, store->read_only ? KCC__READER : KCC__WRITER, &store->writer, err);
+  return note_file(store, status);
+}
+
+/* The writer and the registry are held. */
+static kcc_status open_anew(kcc_store *store, kcc_error *err) {
+  char directory[PATH_MAX];
+  char file[PATH_MAX];
+  size_t length = strlen(store->file) - strlen("/" KCC__FILE_NAME);
+  memcpy(directory, store->file, length);
+  directory[length] = '\0';
+  kcc__conn_close(&store->writer);
+  kcc_status status = kcc__place_prepare(directory, /* read_only= */ false, file, err);
+  if (status == KCC_OK) status = kcc__conn_open(store, KCC__WRITER, &store->writer, err);
+  if (status == KCC_OK)
+    status = kcc__schema_prepare(&store->writer, kcc__migrations, kcc__migrations_count, err);
+  if (status == KCC_OK)
+    atomic_fetch_add(&store->generation, 1);
+  else
+    kcc__conn_close(&store->writer);
+  return note_file(store, status);
+}
+
+bool kcc__store_is_moved(const kcc_store *store) {
+  if (store->read_only) return false; /* where its file goes is not ours to repair */
   struct stat info;
-  if (status == KCC_OK && stat(file, &info) == 0) {
-    store->device = info.st_dev;
-    store->inode = info.st_ino;
+  if (atomic_load(&store->inode) == 0) return true;
+  if (stat(store->file, &info) != 0) return errno == ENOENT || errno == ENOTDIR;
+  return (uint64_t)info.st_dev != atomic_load(&store->device) ||
+         (uint64_t)info.st_ino != atomic_load(&store->inode);
+}
+
+kcc_status kcc__store_renew(kcc_store *store, kcc_error *err) {
+  kcc_status status = KCC_OK;
+  if (!kcc__store_is_moved(store)) return KCC_OK;
+  kcc__registry_lock();
+  if (kcc__lock_take(&store->writer_lock, kcc__now_ns() + store->busy_ns)) {
+    if (kcc__store_is_moved(store)) status = open_anew(store, err);
+    kcc__lock_give(&store->writer_lock);
+  } else {
+    status = fail_busy(store, err);
   }
+  kcc__registry_unlock();
   return status;
 }
 
@@ -161,24 +216,26 @@ void kcc_store_close(kcc_store *store) {
 kcc_status kcc__store_begin_write(kcc_store *store, kcc_error *err) {
   if (store->read_only)
     return kcc__fail(err, KCC_EREADONLY, 0, "store '%s': opened read-only", store->label);
+  kcc_status status = kcc__store_renew(store, err);
+  if (status != KCC_OK) return status;
   if (kcc__lock_try(&store->writer_lock)) {
     kcc__conn_begin_call(&store->writer);
   } else {
     /* The wait for threads of this process and for other processes is one wait. */
     uint64_t deadline = kcc__now_ns() + store->busy_ns;
     kcc__count(&store->counters.busy_waits);
-    if (!kcc__lock_take(&store->writer_lock, deadline))
-      return kcc__fail(err, KCC_EBUSY, 0, "store '%s': its writer was busy for %llu ms",
-                       store->label, (unsigned long long)(store->busy_ns / 1000000));
+    if (!kcc__lock_take(&store->writer_lock, deadline)) return fail_busy(store, err);
     store->writer.deadline_ns = deadline;
   }
-  kcc_status status = kcc__conn_begin(&store->writer, err);
+  status = store->writer.db ? kcc__conn_begin(&store->writer, err) : fail_moved(store, err);
   if (status != KCC_OK) kcc__lock_give(&store->writer_lock);
   return status;
 }
 
 kcc_status kcc__store_end_write(kcc_store *store, kcc_status status, kcc_error *err) {
   status = kcc__conn_end(&store->writer, status, err);
+  /* What went into a file that nobody will find again is not stored. */
+  if (status == KCC_OK && kcc__store_is_moved(store)) status = fail_moved(store, err);
   kcc__lock_give(&store->writer_lock);
   return status;
 }

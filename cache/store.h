@@ -38,8 +38,6 @@ struct kcc_store {
   char label[KCC__LABEL_BYTES]; /* the file, for messages */
   uint64_t serial;              /* of this process's stores; never used twice */
   unsigned fork_generation;     /* of the process that opened it */
-  dev_t device;                 /* where the file was when it was opened */
-  ino_t inode;
   bool read_only;
   bool immutable; /* read-only and nobody can write: no locks, no -shm */
   uint64_t entry_max_bytes;
@@ -49,8 +47,11 @@ struct kcc_store {
   uint64_t sources_max_bytes;
   uint64_t source_max_bytes;
 
-  kcc__lock writer_lock; /* guards writer */
-  kcc__conn writer;      /* of a read-only store: a reader that keeps the file open */
+  kcc__lock writer_lock;   /* guards writer */
+  kcc__conn writer;        /* of a read-only store: a reader that keeps the file open */
+  _Atomic uint64_t device; /* of the writer's file; inode 0: it has none */
+  _Atomic uint64_t inode;
+  _Atomic unsigned generation; /* how often a new file was begun because the last one was gone */
 
   kcc__reader *readers; /* guarded by the registry of readers */
 
@@ -70,6 +71,11 @@ static inline kcc_status kcc__store_done(kcc_store *store, kcc_status status) {
   if (status != KCC_OK && status != KCC_MISS) kcc__count(&store->counters.errors);
   return status;
 }
+
+/* Where the store's file was removed under it: makes a new one, and readers follow at their next
+ * call. The caller has neither the writer nor the registry. */
+kcc_status kcc__store_renew(kcc_store *store, kcc_error *err);
+bool kcc__store_is_moved(const kcc_store *store);
 
 /* Takes the writer and begins a transaction, waiting at most busy_ms in all. On KCC_OK the caller
  * ends with kcc__store_end_write(); otherwise there is nothing to end. */

@@ -176,6 +176,7 @@ kcc_status kcc__touch_flush(kcc_store *store, kcc_error *err) {
   flusher->batch_count = 0;
   flusher->batch_capacity = 0;
   pthread_mutex_unlock(&flusher->mutex);
+  if (count && kcc__store_is_moved(store)) count = 0; /* there is nothing left to touch */
   kcc_status status = count ? write_touches(store, batch, count, err) : KCC_OK;
   if (status != KCC_OK) {
     pthread_mutex_lock(&flusher->mutex);

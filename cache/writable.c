@@ -17,7 +17,7 @@ static kcc_status check_file(const kcc_store *store, kcc_error *err) {
   struct statvfs disk;
   if (stat(store->file, &now) != 0)
     return kcc__fail(err, KCC_EIO, errno, "store '%s': %s", store->label, strerror(errno));
-  if (now.st_dev != store->device || now.st_ino != store->inode)
+  if (kcc__store_is_moved(store))
     return kcc__fail(err, KCC_EIO, 0, "store '%s': is another file than was opened", store->label);
   if (statvfs(store->file, &disk) == 0 && disk.f_flag & ST_RDONLY)
     return kcc__fail(err, KCC_EREADONLY, EROFS, "store '%s': %s", store->label, strerror(EROFS));

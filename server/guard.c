@@ -6,8 +6,9 @@
  * NULs and remembers pointers. In a well-formed head these pieces tile the buffer exactly: version,
  * two NULs, name, NUL, blanks, value, two NULs, name ... up to the empty line. A bare LF, a NUL
  * inside a line and a folded line each leave a gap, which is how they can be seen although MHD
- * took them; a NUL in the target leaves one before the version. Later versions of MHD refuse these
- * by themselves and are not held to this layout.
+ * took them; a NUL in the target leaves one before the version. A NUL right beside a line feed, and
+ * a line that begins with a colon, leave none: to MHD they are ends of lines. Later versions of MHD
+ * refuse these by themselves and are not held to this layout.
  */
 #include "server/guard.h"
 
@@ -37,6 +38,20 @@ static bool is_token(const char *text, size_t length) {
   return true;
 }
 
+/* A carriage return that ends no line is one of them. */
+static bool has_control(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++) {
+    unsigned char c = (unsigned char)text[i];
+    if ((c < ' ' && c != '\t') || c == 0x7f) return true;
+  }
+  return false;
+}
+
+/* A line end as MHD leaves it behind. */
+static bool is_line_end(const char *at) {
+  return at[0] == '\0' && at[1] == '\0';
+}
+
 static bool follows(head_check *head, const char *name, size_t name_length, const char *value,
                     size_t value_length) {
   if (!head->check_layout) return true;
@@ -46,7 +61,7 @@ static bool follows(head_check *head, const char *name, size_t name_length, cons
   for (; at < value; at++)
     if (*at != ' ' && *at != '\t') return false;
   head->expected = value + value_length + 2;
-  return true;
+  return is_line_end(value + value_length);
 }
 
 /* Digits only: MHD takes these too, but a sign or a list is for the caller to be told of. */
@@ -110,6 +125,8 @@ static enum MHD_Result see(void *cls, enum MHD_ValueKind kind, const char *name,
     head->fault = "a header line is folded, has a NUL byte, or does not end with CR LF";
   else if (!is_token(name, name_length))
     head->fault = "a header's name is no token";
+  else if (has_control(value, value_length))
+    head->fault = "a header's value has a control character";
   else
     take(head, name, name_length, value);
   return head->fault == NULL ? MHD_YES : MHD_NO;
@@ -119,7 +136,8 @@ static bool ends_where_it_should(srv_request *request, const head_check *head) {
   if (!head->check_layout) return true;
   const union MHD_ConnectionInfo *info =
       MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  return info != NULL && head->expected + 2 == request->method + info->header_size;
+  return info != NULL && head->expected + 2 == request->method + info->header_size &&
+         is_line_end(head->expected);
 }
 
 /* ---- the target */
@@ -136,6 +154,8 @@ const char *srv_guard_target(const char *uri) {
   const char *authority = find_authority(uri);
   const char *query = strchr(uri, '?');
   const char *nul = strstr(uri, "%00");
+  if (has_control(uri, strlen(uri)) || strchr(uri, ' ') != NULL || strchr(uri, '\t') != NULL)
+    return "its target has a blank or a control character";
   /* Unescaped, the path would end there for everybody who looks at it. */
   if (nul != NULL && (query == NULL || nul < query)) return "its path has a NUL byte";
   /* Unescaped, "%2F" would end the authority early. */
@@ -160,6 +180,9 @@ bool srv_guard_head(srv_request *request, const char *version, srv_reply *ret_re
   };
   bool http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_0) == 0;
   head.fault = request->target_fault;
+  if (head.check_layout && request->method + strlen(request->method) + 1 != request->target_begin)
+    head.fault = "its method has a NUL byte, or more than a blank behind it";
+  if (!is_token(request->method, strlen(request->method))) head.fault = "its method is no token";
   if (head.check_layout && request->target_end + 1 != version)
     head.fault = "its target has a NUL byte";
   if (head.fault == NULL) MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, see, &head);

@@ -93,6 +93,12 @@ enum MHD_Result srv_send(srv_request *request, srv_reply reply) {
 
 /* ---- the head */
 
+/* Whether the body may still come: from here on it has a deadline. */
+static bool await_body(srv_request *request) {
+  return srv_conn_step(request->conn, SRV_BODY,
+                       transfer_deadline_ms(request->server, request->started_ms, 0));
+}
+
 /* Refuses for what the head says: at once if the rest of the input is not to be read. */
 static enum MHD_Result refuse(srv_request *request, srv_reply reply) {
   const srv_headers *headers = &request->headers;
@@ -100,8 +106,7 @@ static enum MHD_Result refuse(srv_request *request, srv_reply reply) {
               (headers->expect != NULL && headers->content_length > 0);
   if (!wait) {
     request->refusal = reply;
-    if (reply.response == NULL) return MHD_NO;
-    return MHD_YES;
+    return reply.response != NULL && await_body(request) ? MHD_YES : MHD_NO;
   }
   atomic_store(&request->conn->linger, true);
   return srv_send(request, reply);
@@ -233,9 +238,7 @@ static enum MHD_Result begin(srv_conn *conn, struct MHD_Connection *mhd, const c
   }
   if (!check_request(request, &refusal)) return refuse(request, refusal);
   if (request->body == NULL) return MHD_YES;
-  bool on_time =
-      srv_conn_step(conn, SRV_BODY, transfer_deadline_ms(server, request->started_ms, 0));
-  return on_time ? MHD_YES : MHD_NO;
+  return await_body(request) ? MHD_YES : MHD_NO;
 }
 
 /* ---- the body */
@@ -275,7 +278,7 @@ static enum MHD_Result take_piece(srv_request *request, const char *data, size_t
 /* ---- the end */
 
 static enum MHD_Result finish(srv_request *request) {
-  if (request->body != NULL && !srv_conn_step(request->conn, SRV_BUSY, 0)) return MHD_NO;
+  if (!srv_conn_step(request->conn, SRV_BUSY, 0)) return MHD_NO;
   if (request->refusal.response == NULL) return request->route->handler(request);
   srv_reply refusal = request->refusal;
   request->refusal = (srv_reply){0};
@@ -290,6 +293,7 @@ static void *see_target(void *cls, const char *uri, struct MHD_Connection *mhd) 
   srv_conn *conn = info->socket_context;
   (void)cls;
   if (conn == NULL) return NULL;
+  conn->request.target_begin = uri;
   conn->request.target_end = uri + strlen(uri);
   conn->request.target_fault = srv_guard_target(uri);
   return NULL;

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "server/json.h"
+#include "server/server.h"
 
 const char *const srv_kind_words[] = {"script", "module", "function", NULL};
 const char *const srv_mode_words[] = {"lazy", "eager", "warm", "workload", NULL};
@@ -100,6 +101,11 @@ srv_reply srv_reply_kiln_error(const kiln_error *error) {
   const char *code = error->code[0] != '\0' ? error->code : kiln_status_code(error->status);
   const char *message =
       error->message[0] != '\0' ? error->message : kiln_status_text(error->status);
+  if (error->status == KILN_ESTORE) {
+    /* It names files and what the system says of them: that is for whoever runs us. */
+    srv_log("error", "store", "code=%s message=\"%s\"", code, message);
+    message = kiln_status_text(error->status);
+  }
   return srv_reply_error(srv_status_http(error->status), code, "%s", message);
 }
 
@@ -155,8 +161,22 @@ void srv_write_console(FILE *out, const kiln_response *response) {
   if (response->console_truncated) fputs(",\"consoleTruncated\":true", out);
 }
 
+/* Whether a code that came with an exception may be shown as one: scripts choose theirs freely. */
+static bool is_exceptions_code(const char *code) {
+  static const char *const others[] = {"ERR_SCRIPT_EXECUTION_TIMEOUT", "ERR_MEMORY_LIMIT",
+                                       "ERR_ENGINE_CRASHED", "ERR_ENGINE_PROTOCOL"};
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+  if (strncmp(code, "ERR_", 4) != 0 || strspn(code, letters) != strlen(code)) return false;
+  for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+    if (strcmp(code, others[i]) == 0) return false;
+  return true;
+}
+
 static const char *fate_code(const kiln_response *response) {
-  if (response->code != NULL && response->code[0] != '\0') return response->code;
+  bool has_code = response->code != NULL && response->code[0] != '\0';
+  if (has_code &&
+      (response->outcome != KILN_OUTCOME_EXCEPTION || is_exceptions_code(response->code)))
+    return response->code;
   switch (response->outcome) {
     case KILN_OUTCOME_TIME_LIMIT:
       return "ERR_SCRIPT_EXECUTION_TIMEOUT";

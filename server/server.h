@@ -68,7 +68,8 @@ struct srv_request {
   struct MHD_Connection *mhd;
   const char *method;
   const char *url;
-  const char *target_end;   /* as MHD had it before it unescaped it in place */
+  const char *target_begin; /* as MHD had it before it unescaped it in place */
+  const char *target_end;
   const char *target_fault; /* what was wrong with the request's target before it was unescaped */
   const struct srv_route *route;
   srv_headers headers;

@@ -19,6 +19,8 @@
 #define FORK_FAILURES_MAX 40u
 #define ZYGOTE_FAILURES_MAX 3u
 #define STRAYS_EVERY_NS UINT64_C(50000000)
+/* How long no engine is to be had before those who wait are told. */
+#define PATIENCE_NS UINT64_C(3000000000)
 
 uint64_t kiln__pool_now_ns(void) {
   struct timespec now;
@@ -156,13 +158,18 @@ static void fail_evicted(kiln_pool *pool) {
  */
 
 static bool wants_spare(const kiln_pool *pool) {
-  return !pool->spare && pool->current && pool->current->ready;
+  bool was_started = pool->engine.protocol != 0; /* a pool's first zygote has all the time */
+  return !pool->spare && pool->current && (pool->current->ready || was_started);
 }
 
 /* From when on it may be started: at once for a zygote that is to be renewed. */
 static uint64_t spare_from(const kiln_pool *pool) {
-  if (pool->current->forks >= pool->forks_per_zygote) return pool->zygote_again_ns;
-  return pool->spare_from_ns > pool->zygote_again_ns ? pool->spare_from_ns : pool->zygote_again_ns;
+  uint64_t from = pool->spare_from_ns;
+  if (pool->current->forks >= pool->forks_per_zygote)
+    from = 0;
+  else if (!pool->current->ready) /* perhaps it hangs */
+    from = pool->current->hello_due_ns - UINT64_C(1000000) * (KILN_HELLO_MS - KILN_HELLO_SLOW_MS);
+  return from > pool->zygote_again_ns ? from : pool->zygote_again_ns;
 }
 
 static void keep_zygotes(kiln_pool *pool, uint64_t now) {
@@ -177,6 +184,8 @@ static void keep_zygotes(kiln_pool *pool, uint64_t now) {
       kiln__zygote_end(pool, pool->current, /* lost= */ false);
     }
   }
+  if (pool->current && !pool->current->ready && spare_is_ready)
+    kiln__zygote_end(pool, pool->current, /* lost= */ true);
   if (!pool->current && pool->spare) {
     pool->current = pool->spare;
     pool->spare = NULL;
@@ -197,14 +206,18 @@ static void keep_workers(kiln_pool *pool, uint64_t now) {
   }
 }
 
-/* Nobody who waits shall wait for ever for an engine that does not come. */
-static void tell_trouble(kiln_pool *pool) {
-  if (pool->idle > 0) return;
+/* Nobody who waits shall wait for ever for an engine that does not come, nor be told before it had
+ * its time to. */
+static void tell_trouble(kiln_pool *pool, uint64_t now) {
   bool has_zygote = pool->current && pool->current->ready;
-  if (!has_zygote && pool->zygote_failures >= ZYGOTE_FAILURES_MAX)
-    fail_queue(pool, KILN_EENGINE, pool->trouble);
-  else if (pool->fork_failures >= FORK_FAILURES_MAX)
-    fail_queue(pool, KILN_EENGINE, "engine: no process could be forked");
+  bool no_zygote = !has_zygote && pool->zygote_failures >= ZYGOTE_FAILURES_MAX;
+  if (pool->idle > 0 || (!no_zygote && pool->fork_failures < FORK_FAILURES_MAX)) {
+    pool->trouble_since_ns = 0;
+    return;
+  }
+  if (pool->trouble_since_ns == 0) pool->trouble_since_ns = now;
+  if (now - pool->trouble_since_ns < PATIENCE_NS) return;
+  fail_queue(pool, KILN_EENGINE, no_zygote ? pool->trouble : "engine: no process could be forked");
 }
 
 /* ---- time --------------------------------------------------------------------------------------
@@ -213,6 +226,13 @@ static void tell_trouble(kiln_pool *pool) {
 static bool has_due(const kiln_worker *worker) {
   return worker->state == KILN_WORKER_FORKING || worker->state == KILN_WORKER_RUNNING ||
          (worker->state == KILN_WORKER_SESSION && worker->task);
+}
+
+/* What is being started is not known yet, and would be taken for a stray. */
+static bool is_something_starting(const kiln_pool *pool) {
+  for (const kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
+    if (!zygote->ready) return true;
+  return pool->forking > 0;
 }
 
 static void check_due(kiln_pool *pool, uint64_t now) {
@@ -224,15 +244,24 @@ static void check_due(kiln_pool *pool, uint64_t now) {
              KILN_HELLO_MS);
     kiln__zygote_end(pool, zygote, /* lost= */ true);
   }
-  if (now < pool->strays_until_ns) kiln__worker_reap_strays(pool);
+  if (pool->strays_until_ns == 0) return;
+  /* Most end by themselves; one that was stopped does not. */
+  if (now >= pool->strays_until_ns && !is_something_starting(pool)) {
+    kiln__worker_kill_strays(pool);
+    pool->strays_until_ns = 0;
+  }
+  kiln__worker_reap_strays(pool);
 }
 
 static void sooner(uint64_t *due, uint64_t other) {
   if (other < *due) *due = other;
 }
 
-static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closing,
+/* `begun`: the time by which this round decided what was due; what has become due since is for the
+ * next one. */
+static int milliseconds_to_wait(const kiln_pool *pool, uint64_t begun, bool closing,
                                 uint64_t drain_until) {
+  uint64_t now = kiln__pool_now_ns();
   uint64_t due = UINT64_MAX;
   for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
     if (has_due(worker)) sooner(&due, worker->due_ns);
@@ -242,10 +271,12 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t now, bool closin
     sooner(&due, pool->zygote_again_ns);
   else if (wants_spare(pool))
     sooner(&due, spare_from(pool));
-  if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > now)
+  if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > begun)
     sooner(&due, pool->fork_again_ns);
-  if (now < pool->strays_until_ns) sooner(&due, now + STRAYS_EVERY_NS);
   sooner(&due, kiln__images_due(pool));
+  if (pool->strays_until_ns != 0) sooner(&due, now + STRAYS_EVERY_NS);
+  if (pool->trouble_since_ns != 0 && pool->trouble_since_ns + PATIENCE_NS > begun)
+    sooner(&due, pool->trouble_since_ns + PATIENCE_NS);
   if (closing) sooner(&due, drain_until);
   if (due == UINT64_MAX) return -1;
   if (due <= now) return 0;
@@ -373,7 +404,7 @@ void *kiln__pool_main(void *argument) {
     give_jobs(pool);
     keep_workers(pool, now);
     kiln__images_keep(pool, now);
-    tell_trouble(pool);
+    tell_trouble(pool, now);
     free_gone(pool);
     atomic_store(&pool->ready, pool->idle > 0 || (pool->current && pool->current->ready));
 
@@ -382,8 +413,7 @@ void *kiln__pool_main(void *argument) {
     bool has_jobs = pool->queued + pool->running > 0;
     uint64_t drain_until = pool->drain_until_ns;
     pthread_mutex_unlock(&pool->lock);
-    now = kiln__pool_now_ns();
-    if (closing && (!has_jobs || now >= drain_until)) break;
+    if (closing && (!has_jobs || kiln__pool_now_ns() >= drain_until)) break;
     wait_for_events(pool, milliseconds_to_wait(pool, now, closing, drain_until));
   }
   take_down(pool);

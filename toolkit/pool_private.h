@@ -26,9 +26,10 @@
 #define KILN_SPARE_AFTER_MS 500
 #define KILN_HELLO_MS 10000 /* from a zygote's start to its hello */
 #define KILN_DATA_BYTES_MAX (UINT64_C(1) << 40)
-#define KILN_FORK_MS 2000   /* from a fork request to the worker's ready */
-#define KILN_ATTEMPTS_MAX 3 /* to give a task to a worker */
-#define KILN_STRAYS_MS 3000 /* how long to look for a child nobody announced */
+#define KILN_HELLO_SLOW_MS 1000 /* after what another one is started beside it */
+#define KILN_FORK_MS 2000       /* from a fork request to the worker's ready */
+#define KILN_ATTEMPTS_MAX 3     /* to give a task to a worker */
+#define KILN_STRAYS_MS 3000     /* how long to look for a child nobody announced */
 
 typedef enum kiln_watch_kind {
   KILN_WATCH_WAKE,
@@ -173,6 +174,7 @@ struct kiln_pool {
   kiln_zygote *zygotes;
   kiln_pool_image *images;
   kiln_zygote *current, *spare; /* NULL: none; either may not be ready yet */
+  uint64_t trouble_since_ns;    /* since when there is no engine to be had; 0: there is */
   unsigned idle, forking;
   unsigned fork_failures; /* since a worker was last ready */
   uint64_t fork_again_ns;

@@ -5,6 +5,7 @@
  * A run never stores a blob: a worker that has run guest code is not to be believed about what it
  * compiled, unless the key says so (modes warm and workload of service_bake.c).
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,7 @@ static void finished(void *user, const kiln_job_result *result) {
   kiln__note_end(k, t->source, result);
   /* A script that crashes without the blob, too, crashes by itself. */
   bool killed = result->status == KILN_OK && result->consumer_crashed &&
+                result->consumer_signal != SIGKILL && /* which comes from outside */
                 result->outcome != KILN_OUTCOME_CRASHED;
   if (killed) atomic_fetch_add(&k->blobs_quarantined, 1);
   t->done(t->user, &response);
