@@ -6,7 +6,7 @@
  * NULs and remembers pointers. In a well-formed head these pieces tile the buffer exactly: version,
  * two NULs, name, NUL, blanks, value, two NULs, name ... up to the empty line. A bare LF, a NUL
  * inside a line and a folded line each leave a gap, which is how they can be seen although MHD
- * took them; a NUL in the target leaves one before the version. A NUL right beside a line feed, and
+ * took them; a NUL in the target leaves one before the version. A NUL right beside a line end, and
  * a line that begins with a colon, leave none: to MHD they are ends of lines. Later versions of MHD
  * refuse these by themselves and are not held to this layout.
  */

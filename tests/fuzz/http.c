@@ -70,9 +70,9 @@ static void check(const char *text, size_t size) {
   unsigned encodings = 0;
   unsigned hosts = 0;
   const char *end = text + size;
-  /* To MHD a NUL beside a line feed is part of a line's end, as is a line that begins with a colon,
+  /* To MHD a NUL beside a line end is part of a line's end, as is a line that begins with a colon,
    * and it leaves nothing by which to tell. No proxy sends one. */
-  static const char *const hidden[] = {"\0\n", "\n\0", "\n:"};
+  static const char *const hidden[] = {"\0\n", "\0\r", "\n\0", "\n:"};
   if (*text == '\0' || *text == ':') return;
   for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
     if (memmem(text, size, hidden[i], 2) != NULL) return;
