@@ -8,7 +8,7 @@
 const http = require('http');
 const { parentPort, workerData } = require('worker_threads');
 const { ask } = require('./client.js');
-const { childrenOf, statusOf, sleep } = require('./kilnd.js');
+const { childrenOf, statusOf, privateOf, sleep } = require('./kilnd.js');
 
 const { port, pid, engine, pauseMs } = workerData;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -45,13 +45,15 @@ const KINDS = [
 
 let phase = 'before';
 const phases = {};
-let worst = { rss: 0, anonymous: 0, shared: 0 };
+let worst = { rss: 0, own: 0, shared: 0 };
 let stopped = false;
 
 function look() {
   for (const child of childrenOf(pid)) {
     const status = statusOf(child);
-    if (status && status.rss > worst.rss) worst = status;
+    if (!status || status.anonymous + status.shared <= worst.own + worst.shared) continue;
+    const own = privateOf(child);
+    if (own + status.shared > worst.own + worst.shared) worst = { rss: status.rss, own, shared: status.shared };
   }
 }
 

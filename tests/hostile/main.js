@@ -131,10 +131,10 @@ async function round(wanted, engine, cases, tally) {
     await sleep(500);
     const after = look(kilnd);
     console.log(`${engine || 'default engine'}: the other client before: ${describe(phases.before.ms)}; meanwhile: ${describe(phases.meanwhile.ms)}`);
-    console.log(`worst worker: ${(worst.rss / 1024).toFixed(0)} MiB resident, ${(worst.anonymous / 1024).toFixed(0)} of them its own, ${(worst.shared / 1024).toFixed(0)} in memfds; limit ${MEMORY_MIB} MiB`);
+    console.log(`worst worker: ${(worst.rss / 1024).toFixed(0)} MiB resident, ${(worst.own / 1024).toFixed(0)} of them its own, ${(worst.shared / 1024).toFixed(0)} in memfds; limit ${MEMORY_MIB} MiB`);
     console.log(`kilnd before: ${JSON.stringify(before)}; after: ${JSON.stringify(after)}; kills ${counters.kiln.kills}, crashed ${counters.kiln.jobs_crashed}`);
     for (const { wrong } of Object.values(phases)) problems.push(...wrong.map((text) => `the other client: ${text}`));
-    if (worst.rss > MEMORY_MIB * 1024 * 1.15) problems.push(`a worker had ${worst.rss} KiB, limit ${MEMORY_MIB * 1024} and 15 %`);
+    if (worst.own + worst.shared > MEMORY_MIB * 1024 * 1.15) problems.push(`a worker had ${worst.own + worst.shared} KiB of its own, limit ${MEMORY_MIB * 1024} and 15 %`);
     if (after.rss > before.rss + GROWTH_KIB) problems.push(`kilnd has ${after.rss} KiB, before ${before.rss}`);
     if (after.descriptors > before.descriptors + 4) problems.push(`kilnd has ${after.descriptors} descriptors, before ${before.descriptors}`);
     if (after.zombies > 0) problems.push(`${after.zombies} zombies`);
