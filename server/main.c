@@ -173,6 +173,8 @@ static bool open_kiln(srv_server *server, const char *store) {
   wanted.client_share = (unsigned)options->client_share;
   wanted.heap_max_bytes = options->heap_max_bytes;
   wanted.memory_max_bytes = options->memory_max_bytes;
+  wanted.result_max_bytes = options->result_max_bytes;
+  wanted.console_max_bytes = options->console_max_bytes;
   wanted.source_max_bytes = options->body_max_bytes;
   wanted.sessions_max = (unsigned)options->sessions;
   wanted.session_idle_ms = (unsigned)options->session_idle_ms;

@@ -57,6 +57,8 @@ typedef struct srv_options {
   uint64_t timeout_max_ms;
   uint64_t heap_max_bytes;
   uint64_t memory_max_bytes;
+  uint64_t result_max_bytes;
+  uint64_t console_max_bytes;
   uint64_t body_max_bytes;
   uint64_t sessions;
   uint64_t session_idle_ms;
