@@ -29,12 +29,13 @@ static const srv_field *find_field(const srv_fields *known, const char *name, si
 static json_t *number_or_text(kiln_span text) {
   char copy[64];
   char *end = copy;
-  if (text.length > 0 && text.length < sizeof(copy) &&
-      strspn(text.data, "+-.0123456789eE") >= text.length) {
+  if (text.length > 0 && text.length < sizeof(copy)) {
     memcpy(copy, text.data, text.length);
     copy[text.length] = '\0';
-    double number = strtod(copy, &end);
-    if (*end == '\0' && isfinite(number)) return json_real(number);
+    double number = 0;
+    bool looks = strspn(copy, "+-.0123456789eE") == text.length; /* no "inf", no "0x1" */
+    if (looks) number = strtod(copy, &end);
+    if (looks && *end == '\0' && isfinite(number)) return json_real(number);
   }
   return json_stringn(text.data, text.length);
 }

@@ -71,13 +71,13 @@ module.exports = ({ test }) => {
   });
   test('MO10 MO23 ME04 OLD12', 'a module that threw: its error, and again', async (k) => {
     const context = await k.context();
-    const id = await linked(k, context, 'globalThis.n = (globalThis.n || 0) + 1; throw Object.assign(new RangeError("bad"), { code: "E_BAD" })', { identifier: 'thrower.mjs' });
-    const wanted = { code: 'E_BAD', name: 'RangeError', message: 'bad', stack: /thrower\.mjs:1/ };
+    const id = await linked(k, context, 'globalThis.n = (globalThis.n || 0) + 1; throw Object.assign(new RangeError("bad"), { code: "ERR_BAD" })', { identifier: 'thrower.mjs' });
+    const wanted = { code: 'ERR_BAD', name: 'RangeError', message: 'bad', stack: /thrower\.mjs:1/ };
     await k.fails(422, wanted, 'POST', `/v1/modules/${id}/evaluate`);
     await k.fails(422, wanted, 'POST', `/v1/modules/${id}/evaluate`);
     assert.strictEqual((await k.get(id)).status, 'errored');
     const error = await k.ok('GET', `/v1/modules/${id}/error`);
-    assert.deepStrictEqual([error.code, error.name, error.message], ['E_BAD', 'RangeError', 'bad']);
+    assert.deepStrictEqual([error.code, error.name, error.message], ['ERR_BAD', 'RangeError', 'bad']);
     assert.strictEqual(await context.run('n'), 1);
   });
   test('MO11', 'error in any other status', async (k) => {

@@ -216,8 +216,8 @@ module.exports = ({ test }) => {
   test('CF01', 'a function that returns nothing, or throws', async (k) => {
     const { id } = await k.context();
     assert.deepStrictEqual((await k.call(await k.func({ context: id, source: '' }))).result, UNDEFINED);
-    const thrower = await k.func({ context: id, source: 'throw Object.assign(new TypeError("no"), { code: "E_MINE" })' });
-    await k.fails(422, { code: 'E_MINE', name: 'TypeError', message: 'no' }, 'POST', `/v1/functions/${thrower}/call`);
+    const thrower = await k.func({ context: id, source: 'throw Object.assign(new TypeError("no"), { code: "ERR_MINE" })' });
+    await k.fails(422, { code: 'ERR_MINE', name: 'TypeError', message: 'no' }, 'POST', `/v1/functions/${thrower}/call`);
     const looper = await k.func({ context: id, source: 'for (;;);' });
     await k.fails(422, { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' }, 'POST', `/v1/functions/${looper}/call`, { timeout: 50 });
   });
