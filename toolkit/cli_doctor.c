@@ -5,12 +5,12 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "toolkit/await.h"
 #include "toolkit/cli.h"
 
 static const char help[] =
@@ -106,17 +106,14 @@ static void look_at_layers(doctor *d, const kiln_engine_info *info) {
 /* ---- engines --------------------------------------------------------------------------------- */
 
 typedef struct trial {
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
-  bool done, good;
+  kiln__await await;
+  bool good;
   char text[256];
 } trial;
 
 /* kiln_done_fn */
 static void tried(void *user, const kiln_response *response) {
   trial *t = user;
-  pthread_mutex_lock(&t->mutex);
-  t->done = true;
   kiln_span result = response->status == KILN_OK && response->outcome == KILN_OUTCOME_OK
                          ? kiln_bytes_get(response->result_json)
                          : (kiln_span){"", 0};
@@ -129,20 +126,17 @@ static void tried(void *user, const kiln_response *response) {
              response->status != KILN_OK ? response->error.message
              : response->message         ? response->message
                                          : kiln_outcome_word(response->outcome));
-  pthread_cond_signal(&t->wake);
-  pthread_mutex_unlock(&t->mutex);
+  kiln__await_signal(&t->await);
 }
 
 static void run_script(doctor *d, kiln *k, const kiln_engine_info *info) {
-  trial t = {.mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+  trial t = {.await = KILN__AWAIT_INIT};
   kiln_error error = {0};
   kiln_request request = {
       .op = KILN_RUN, .source = kiln_bytes_new("6*7", 3), .engine = kiln_span_from(info->name)};
   kiln_status status = request.source ? kiln_submit(k, &request, tried, &t, &error) : KILN_ENOMEM;
   kiln_bytes_unref(request.source);
-  pthread_mutex_lock(&t.mutex);
-  while (status == KILN_OK && !t.done) pthread_cond_wait(&t.wake, &t.mutex);
-  pthread_mutex_unlock(&t.mutex);
+  if (status == KILN_OK) kiln__await_signalled(&t.await);
   note(d, info->name, "runs", t.good ? FOUND : MISSING, status == KILN_OK ? t.text : error.message,
        "see the messages above; `kiln engines check` looks at registered engines");
 }

@@ -4,13 +4,13 @@
  * and that very node takes what it bakes.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "toolkit/await.h"
 #include "toolkit/cli_child.h"
 #include "toolkit/cli_engines.h"
 #include "toolkit/status.h"
@@ -47,31 +47,26 @@ static const char judge[] =
 /* ---- asking a kiln and waiting ------------------------------------------------------- */
 
 typedef struct answer {
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
-  bool done;
+  kiln__await await;
   kiln_bytes *blob;
   kiln_error error;
 } answer;
 
 static void take(void *user, const kiln_response *response) {
   answer *a = user;
-  (void)pthread_mutex_lock(&a->mutex);
   a->error = response->error;
   if (response->status == KILN_OK && response->outcome != KILN_OUTCOME_OK) {
     (void)kiln__fail(&a->error, KILN_EENGINE, NULL, "%s: %.200s",
                      kiln_outcome_word(response->outcome), response->message);
   }
   if (response->blob != NULL) a->blob = kiln_bytes_ref(response->blob);
-  a->done = true;
-  (void)pthread_cond_signal(&a->wake);
-  (void)pthread_mutex_unlock(&a->mutex);
+  kiln__await_signal(&a->await);
 }
 
 static kiln_status bake(kiln *k, const struct trial *trial, kiln_bytes **ret_blob,
                         kiln_error *err) {
   static const kiln_span params[] = {{"a", 1}, {"b", 1}};
-  answer a = {.done = false};
+  answer a = {.await = KILN__AWAIT_INIT};
   char filename[32];
   kiln_bytes *source = kiln_bytes_new(trial->source, strlen(trial->source));
   if (source == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "out of memory");
@@ -84,22 +79,16 @@ static kiln_status bake(kiln *k, const struct trial *trial, kiln_bytes **ret_blo
     request.params = params;
     request.params_count = 2;
   }
-  (void)pthread_mutex_init(&a.mutex, /* attributes= */ NULL);
-  (void)pthread_cond_init(&a.wake, /* attributes= */ NULL);
   kiln_status status = kiln_submit(k, &request, take, &a, err);
   kiln_bytes_unref(source);
   if (status == KILN_OK) {
-    (void)pthread_mutex_lock(&a.mutex);
-    while (!a.done) (void)pthread_cond_wait(&a.wake, &a.mutex);
-    (void)pthread_mutex_unlock(&a.mutex);
+    kiln__await_signalled(&a.await);
     *ret_blob = a.blob;
     if (a.blob == NULL) {
       status = kiln__fail(err, KILN_EENGINE, NULL, "it bakes no %s: %.300s", trial->name,
                           a.error.message);
     }
   }
-  (void)pthread_cond_destroy(&a.wake);
-  (void)pthread_mutex_destroy(&a.mutex);
   return status;
 }
 

@@ -7,9 +7,10 @@
 
 #include <getopt.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "toolkit/await.h"
 
 typedef struct program {
   const kiln__cli_command *self;
@@ -22,10 +23,8 @@ typedef struct program {
   const char *engines_option;
   char **paths;
   size_t paths_count;
-  /* the answer, guarded by the mutex */
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
-  bool done;
+  kiln__await await;
+  /* the answer */
   bool good;
   char image[KILN_IMAGE_ID_HEX + 1];
 } program;
@@ -77,12 +76,9 @@ static void answered(void *user, const kiln_response *response) {
   } else if (p->print && response->op == KILN_RUN) {
     print_result(response);
   }
-  (void)pthread_mutex_lock(&p->mutex);
   if (response->image_id != NULL) memcpy(p->image, response->image_id, sizeof(p->image));
   p->good = good;
-  p->done = true;
-  (void)pthread_cond_signal(&p->wake);
-  (void)pthread_mutex_unlock(&p->mutex);
+  kiln__await_signal(&p->await);
 }
 
 /* Waits for the answer, if there will be one. */
@@ -91,12 +87,8 @@ static bool await(program *p, kiln_status status, const kiln_error *error) {
     kiln__cli_complain(p->self, "%s", error->message);
     return false;
   }
-  (void)pthread_mutex_lock(&p->mutex);
-  while (!p->done) (void)pthread_cond_wait(&p->wake, &p->mutex);
-  p->done = false;
-  bool good = p->good;
-  (void)pthread_mutex_unlock(&p->mutex);
-  return good;
+  kiln__await_signalled(&p->await);
+  return p->good;
 }
 
 static bool read_file(const program *p, const char *path, kiln_bytes **ret_source) {
@@ -215,11 +207,7 @@ int kiln__cli_run_in_image(const kiln__cli_command *self, int argc, char **argv)
   if (p.paths_count == 0 && p.code == NULL) return kiln__cli_misuse(self, "no files");
   if (p.paths_count > 0 && p.code != NULL)
     return kiln__cli_misuse(self, "'%.80s': code to run was given as well", p.paths[0]);
-  (void)pthread_mutex_init(&p.mutex, /* attributes= */ NULL);
-  (void)pthread_cond_init(&p.wake, /* attributes= */ NULL);
   int status = run_all(&p);
   for (size_t i = 0; i < p.scripts_count; i++) kiln_bytes_unref(p.scripts[i].source);
-  (void)pthread_cond_destroy(&p.wake);
-  (void)pthread_mutex_destroy(&p.mutex);
   return status;
 }

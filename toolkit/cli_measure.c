@@ -5,10 +5,10 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "toolkit/await.h"
 #include "toolkit/cli.h"
 
 static const char help[] =
@@ -38,10 +38,8 @@ typedef struct measurement {
   const char *engines_option;
   char **paths;
   size_t paths_count;
-  /* the answer, guarded by the mutex */
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
-  bool done;
+  kiln__await await;
+  /* the answer */
   bool good;
   kiln_bytes *memory_json;
 } measurement;
@@ -58,14 +56,11 @@ static void measured(void *user, const kiln_response *response) {
                        : response->message != NULL ? response->message
                                                    : "");
   }
-  (void)pthread_mutex_lock(&m->mutex);
   m->good = response->status == KILN_OK && response->outcome == KILN_OUTCOME_OK;
   if (m->good && response->memory_json != NULL) {
     m->memory_json = kiln_bytes_ref(response->memory_json);
   }
-  m->done = true;
-  (void)pthread_cond_signal(&m->wake);
-  (void)pthread_mutex_unlock(&m->mutex);
+  kiln__await_signal(&m->await);
 }
 
 static void print_estimate(const char *name, const json_t *memory) {
@@ -127,9 +122,7 @@ static int submit_and_wait(measurement *m, kiln *k, kiln_named_source *scripts,
     kiln__cli_complain(m->self, "%s", error.message);
     return KILN__CLI_FAILED;
   }
-  (void)pthread_mutex_lock(&m->mutex);
-  while (!m->done) (void)pthread_cond_wait(&m->wake, &m->mutex);
-  (void)pthread_mutex_unlock(&m->mutex);
+  kiln__await_signalled(&m->await);
   if (!m->good) return KILN__CLI_FAILED;
   if (m->memory_json == NULL) {
     kiln__cli_complain(m->self, "the engine gave no answer");
@@ -219,12 +212,8 @@ static int exec(const kiln__cli_command *self, int argc, char **argv) {
   if (m.paths_count > KILN_CONTEXTS_MAX) {
     return kiln__cli_misuse(self, "%zu files, limit %d", m.paths_count, KILN_CONTEXTS_MAX);
   }
-  (void)pthread_mutex_init(&m.mutex, /* attributes= */ NULL);
-  (void)pthread_cond_init(&m.wake, /* attributes= */ NULL);
   int status = measure(&m);
   kiln_bytes_unref(m.memory_json);
-  (void)pthread_cond_destroy(&m.wake);
-  (void)pthread_mutex_destroy(&m.mutex);
   return status;
 }
 

@@ -3,11 +3,11 @@
  * explain_blob.c: what an engine's V8 makes of a blob, from the blob's header: each field beside
  * that of a blob which the engine makes of a tiny script, in the order in which V8 looks at them.
  */
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "toolkit/await.h"
 #include "toolkit/cache_header.h"
 #include "toolkit/explain.h"
 #include "toolkit/status.h"
@@ -18,41 +18,30 @@
 /* ---- a blob of the engine's own ------------------------------------------------------ */
 
 typedef struct waiting {
-  pthread_mutex_t mutex;
-  pthread_cond_t wake;
-  bool done;
+  kiln__await await;
   kiln_bytes *blob;
 } waiting;
 
 static void baked(void *user, const kiln_job_result *result) {
   waiting *w = user;
-  (void)pthread_mutex_lock(&w->mutex);
   if (result->status == KILN_OK && result->blob != NULL) w->blob = kiln_bytes_ref(result->blob);
-  w->done = true;
-  (void)pthread_cond_signal(&w->wake);
-  (void)pthread_mutex_unlock(&w->mutex);
+  kiln__await_signal(&w->await);
 }
 
 static kiln_status bake_tiny(const kiln *k, kiln_pool *pool, kiln_bytes **ret_blob,
                              kiln_error *err) {
-  waiting w = {.done = false};
+  waiting w = {.await = KILN__AWAIT_INIT};
   kiln_job job;
   kiln_request request = {.op = KILN_CREATE_CACHED_DATA, .source = kiln_bytes_new("0", 1)};
   if (request.source == NULL) return kiln__fail(err, KILN_ENOMEM, NULL, "no memory for a source");
   kiln__job_init(k, &request, KILN_JOB_BAKE, &job);
   job.timeout_ms = BAKE_MS;
-  (void)pthread_mutex_init(&w.mutex, /* attributes= */ NULL);
-  (void)pthread_cond_init(&w.wake, /* attributes= */ NULL);
   kiln_status status = kiln_pool_submit(pool, &job, baked, &w, err);
   if (status == KILN_OK) {
-    (void)pthread_mutex_lock(&w.mutex);
-    while (!w.done) (void)pthread_cond_wait(&w.wake, &w.mutex);
-    (void)pthread_mutex_unlock(&w.mutex);
+    kiln__await_signalled(&w.await);
     *ret_blob = w.blob;
     if (w.blob == NULL) status = kiln__fail(err, KILN_EENGINE, NULL, "the engine bakes nothing");
   }
-  (void)pthread_cond_destroy(&w.wake);
-  (void)pthread_mutex_destroy(&w.mutex);
   kiln_bytes_unref(request.source);
   return status;
 }

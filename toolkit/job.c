@@ -67,11 +67,6 @@ static uint64_t flags_of(const kiln_job *job) {
   return flags;
 }
 
-/* Empty and absent are the same for these. */
-static void put_text_if_any(kiln_wire_out *out, uint16_t tag, kiln_span text) {
-  if (text.length > 0) kiln__wire_put_text(out, tag, text);
-}
-
 static void put_named(kiln_wire_out *out, uint16_t tag, const kiln_job_source *source) {
   kiln__wire_put_text(out, tag, source->name);
   kiln__wire_put_bytes(out, TAG_LISTED_SOURCE, source->source);
@@ -84,7 +79,7 @@ static void put_lists(kiln_wire_out *out, const kiln_job *job) {
   for (size_t i = 0; i < job->contexts_count; i++) {
     const kiln_job_context *context = &job->contexts[i];
     kiln__wire_put_text(out, TAG_MEASURED_NAME, context->name);
-    put_text_if_any(out, TAG_MEASURED_GLOBALS, context->globals_json);
+    kiln__wire_put_text_if_any(out, TAG_MEASURED_GLOBALS, context->globals_json);
     for (size_t j = 0; j < context->scripts_count; j++)
       put_named(out, TAG_SCRIPT_NAME, &context->scripts[j]);
   }
@@ -113,11 +108,11 @@ kiln_status kiln__job_encode(const kiln_job *job, kiln_wire_out *ret_out) {
   if (job->source) kiln__wire_put_bytes(out, TAG_SOURCE, job->source);
   if (job->cached_data) kiln__wire_put_bytes(out, TAG_CACHED_DATA, job->cached_data);
   if (job->workload) kiln__wire_put_bytes(out, TAG_WORKLOAD, job->workload);
-  put_text_if_any(out, TAG_FILENAME, job->filename);
-  put_text_if_any(out, TAG_GLOBALS, job->globals_json);
-  put_text_if_any(out, TAG_ARGS, job->args_json);
-  put_text_if_any(out, TAG_CONTEXT_NAME, job->context_name);
-  put_text_if_any(out, TAG_CONTEXT_ORIGIN, job->context_origin);
+  kiln__wire_put_text_if_any(out, TAG_FILENAME, job->filename);
+  kiln__wire_put_text_if_any(out, TAG_GLOBALS, job->globals_json);
+  kiln__wire_put_text_if_any(out, TAG_ARGS, job->args_json);
+  kiln__wire_put_text_if_any(out, TAG_CONTEXT_NAME, job->context_name);
+  kiln__wire_put_text_if_any(out, TAG_CONTEXT_ORIGIN, job->context_origin);
   put_lists(out, job);
   if (kiln__wire_finish(out)) return KILN_OK;
   return out->too_big ? KILN_ETOOBIG : KILN_ENOMEM;
@@ -166,18 +161,6 @@ static bool make_lists(kiln_wire_in *in, lists *ret_lists, void **ret_arena) {
   return true;
 }
 
-static bool get_offset(const kiln_wire_field *field, int32_t *ret_offset) {
-  uint64_t number;
-  if (!kiln__wire_get_number(field, UINT32_MAX, &number)) return false;
-  uint32_t bits = (uint32_t)number;
-  memcpy(ret_offset, &bits, sizeof(bits));
-  return true;
-}
-
-static bool get_u64(const kiln_wire_field *field, uint64_t *ret_number) {
-  return kiln__wire_get_number(field, UINT64_MAX, ret_number);
-}
-
 static bool get_flags(const kiln_wire_field *field, kiln_job *job) {
   uint64_t flags;
   if (!kiln__wire_get_number(field, FLAGS_ALL, &flags)) return false;
@@ -220,9 +203,9 @@ static bool decode_single(kiln_wire_in *in, const kiln_wire_field *field, kiln_j
     case TAG_FILENAME:
       return kiln__wire_get_text(field, TEXT_MAX, &job->filename);
     case TAG_LINE_OFFSET:
-      return get_offset(field, &job->line_offset);
+      return kiln__wire_get_i32(field, &job->line_offset);
     case TAG_COLUMN_OFFSET:
-      return get_offset(field, &job->column_offset);
+      return kiln__wire_get_i32(field, &job->column_offset);
     case TAG_GLOBALS:
       return kiln__wire_get_text(field, TEXT_MAX, &job->globals_json);
     case TAG_ARGS:
@@ -232,13 +215,13 @@ static bool decode_single(kiln_wire_in *in, const kiln_wire_field *field, kiln_j
     case TAG_CONTEXT_ORIGIN:
       return kiln__wire_get_text(field, TEXT_MAX, &job->context_origin);
     case TAG_HEAP_MAX:
-      return get_u64(field, &job->heap_max_bytes);
+      return kiln__wire_get_u64(field, &job->heap_max_bytes);
     case TAG_MEMORY_MAX:
-      return get_u64(field, &job->memory_max_bytes);
+      return kiln__wire_get_u64(field, &job->memory_max_bytes);
     case TAG_RESULT_MAX:
-      return get_u64(field, &job->result_max_bytes);
+      return kiln__wire_get_u64(field, &job->result_max_bytes);
     case TAG_CONSOLE_MAX:
-      return get_u64(field, &job->console_max_bytes);
+      return kiln__wire_get_u64(field, &job->console_max_bytes);
     default:
       return false;
   }

@@ -85,15 +85,6 @@ static uint64_t flags_of(const kiln_frame *frame) {
   return flags;
 }
 
-/* Empty, zero and absent are the same for these. */
-static void put_text_if_any(kiln_wire_out *out, uint16_t tag, kiln_span text) {
-  if (text.length > 0) kiln__wire_put_text(out, tag, text);
-}
-
-static void put_number_if_any(kiln_wire_out *out, uint16_t tag, uint64_t number) {
-  if (number != 0) kiln__wire_put_number(out, tag, number);
-}
-
 static void put_lists(kiln_wire_out *out, const kiln_frame *frame) {
   for (size_t i = 0; i < frame->params_count; i++)
     kiln__wire_put_text(out, TAG_PARAM, frame->params[i]);
@@ -101,7 +92,7 @@ static void put_lists(kiln_wire_out *out, const kiln_frame *frame) {
     const kiln_frame_link *link = &frame->links[i];
     kiln__wire_put_number(out, TAG_LINK_MODULE, link->module);
     kiln__wire_put_text(out, TAG_LINK_SPECIFIER, link->specifier);
-    put_text_if_any(out, TAG_LINK_ATTRIBUTES, link->attributes_json);
+    kiln__wire_put_text_if_any(out, TAG_LINK_ATTRIBUTES, link->attributes_json);
   }
 }
 
@@ -117,13 +108,13 @@ kiln_status kiln__frame_encode(const kiln_frame *frame, kiln_wire_out *ret_out) 
   kiln__wire_put_number(out, TAG_MEMORY_MAX, frame->memory_max_bytes);
   kiln__wire_put_number(out, TAG_RESULT_MAX, frame->result_max_bytes);
   kiln__wire_put_number(out, TAG_CONSOLE_MAX, frame->console_max_bytes);
-  put_number_if_any(out, TAG_OBJECT, frame->object);
-  put_number_if_any(out, TAG_CONTEXT, frame->context);
-  put_number_if_any(out, TAG_LINE_OFFSET, (uint32_t)frame->line_offset);
-  put_number_if_any(out, TAG_COLUMN_OFFSET, (uint32_t)frame->column_offset);
+  kiln__wire_put_number_if_any(out, TAG_OBJECT, frame->object);
+  kiln__wire_put_number_if_any(out, TAG_CONTEXT, frame->context);
+  kiln__wire_put_number_if_any(out, TAG_LINE_OFFSET, (uint32_t)frame->line_offset);
+  kiln__wire_put_number_if_any(out, TAG_COLUMN_OFFSET, (uint32_t)frame->column_offset);
   if (frame->source) kiln__wire_put_bytes(out, TAG_SOURCE, frame->source);
   if (frame->cached_data) kiln__wire_put_bytes(out, TAG_CACHED_DATA, frame->cached_data);
-#define PUT_TEXT(tag, member) put_text_if_any(out, tag, frame->member);
+#define PUT_TEXT(tag, member) kiln__wire_put_text_if_any(out, tag, frame->member);
   TEXTS_MAP(PUT_TEXT)
 #undef PUT_TEXT
   put_lists(out, frame);
@@ -165,18 +156,6 @@ static bool make_lists(kiln_wire_in *in, kiln_frame_arena *arena, lists *ret_lis
   return true;
 }
 
-static bool get_offset(const kiln_wire_field *field, int32_t *ret_offset) {
-  uint64_t number;
-  if (!kiln__wire_get_number(field, UINT32_MAX, &number)) return false;
-  uint32_t bits = (uint32_t)number;
-  memcpy(ret_offset, &bits, sizeof(bits));
-  return true;
-}
-
-static bool get_u64(const kiln_wire_field *field, uint64_t *ret_number) {
-  return kiln__wire_get_number(field, UINT64_MAX, ret_number);
-}
-
 static bool get_flags(const kiln_wire_field *field, kiln_frame *frame) {
   uint64_t flags;
   if (!kiln__wire_get_number(field, FLAGS_ALL, &flags)) return false;
@@ -204,21 +183,21 @@ static bool decode_single(kiln_wire_in *in, const kiln_wire_field *field, kiln_f
       frame->timeout_ms = (uint32_t)number;
       return good;
     case TAG_HEAP_MAX:
-      return get_u64(field, &frame->heap_max_bytes);
+      return kiln__wire_get_u64(field, &frame->heap_max_bytes);
     case TAG_MEMORY_MAX:
-      return get_u64(field, &frame->memory_max_bytes);
+      return kiln__wire_get_u64(field, &frame->memory_max_bytes);
     case TAG_RESULT_MAX:
-      return get_u64(field, &frame->result_max_bytes);
+      return kiln__wire_get_u64(field, &frame->result_max_bytes);
     case TAG_CONSOLE_MAX:
-      return get_u64(field, &frame->console_max_bytes);
+      return kiln__wire_get_u64(field, &frame->console_max_bytes);
     case TAG_OBJECT:
-      return get_u64(field, &frame->object);
+      return kiln__wire_get_u64(field, &frame->object);
     case TAG_CONTEXT:
-      return get_u64(field, &frame->context);
+      return kiln__wire_get_u64(field, &frame->context);
     case TAG_LINE_OFFSET:
-      return get_offset(field, &frame->line_offset);
+      return kiln__wire_get_i32(field, &frame->line_offset);
     case TAG_COLUMN_OFFSET:
-      return get_offset(field, &frame->column_offset);
+      return kiln__wire_get_i32(field, &frame->column_offset);
     case TAG_SOURCE:
       return kiln__wire_get_bytes(in, field, SOURCE_MAX, true, &frame->source);
     case TAG_CACHED_DATA:
@@ -242,7 +221,7 @@ static bool decode_listed(const kiln_wire_field *field, kiln_frame *frame, lists
     case TAG_PARAM:
       return kiln__wire_get_text(field, TEXT_MAX, &l->params[frame->params_count++]);
     case TAG_LINK_MODULE:
-      return get_u64(field, &l->links[frame->links_count++].module);
+      return kiln__wire_get_u64(field, &l->links[frame->links_count++].module);
     case TAG_LINK_SPECIFIER:
       return kiln__wire_get_text(field, TEXT_MAX, &link->specifier);
     case TAG_LINK_ATTRIBUTES:

@@ -80,6 +80,14 @@ void kiln__wire_put_text(kiln_wire_out *out, uint16_t tag, kiln_span text) {
   put_inline(out, tag, text.data, text.length);
 }
 
+void kiln__wire_put_number_if_any(kiln_wire_out *out, uint16_t tag, uint64_t number) {
+  if (number != 0) kiln__wire_put_number(out, tag, number);
+}
+
+void kiln__wire_put_text_if_any(kiln_wire_out *out, uint16_t tag, kiln_span text) {
+  if (text.length > 0) kiln__wire_put_text(out, tag, text);
+}
+
 void kiln__wire_put_bytes(kiln_wire_out *out, uint16_t tag, kiln_bytes *bytes) {
   kiln_span span = kiln_bytes_get(bytes);
   /* Beyond what one message can carry, large bytes go with the payload: one copy more. */
@@ -283,6 +291,18 @@ bool kiln__wire_get_number(const kiln_wire_field *field, uint64_t max, uint64_t 
   memcpy(&number, field->data, sizeof(number));
   if (number > max) return false;
   *ret_number = number;
+  return true;
+}
+
+bool kiln__wire_get_u64(const kiln_wire_field *field, uint64_t *ret_number) {
+  return kiln__wire_get_number(field, UINT64_MAX, ret_number);
+}
+
+bool kiln__wire_get_i32(const kiln_wire_field *field, int32_t *ret_number) {
+  uint64_t number;
+  if (!kiln__wire_get_number(field, UINT32_MAX, &number)) return false;
+  uint32_t bits = (uint32_t)number;
+  memcpy(ret_number, &bits, sizeof(bits));
   return true;
 }
 

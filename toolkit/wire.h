@@ -99,6 +99,9 @@ void kiln__wire_out_release(kiln_wire_out *out);
 /* Failures are kept in out->failed and reported by kiln__wire_finish(). */
 void kiln__wire_put_number(kiln_wire_out *out, uint16_t tag, uint64_t number);
 void kiln__wire_put_text(kiln_wire_out *out, uint16_t tag, kiln_span text);
+/* For those whose absence means zero or empty. */
+void kiln__wire_put_number_if_any(kiln_wire_out *out, uint16_t tag, uint64_t number);
+void kiln__wire_put_text_if_any(kiln_wire_out *out, uint16_t tag, kiln_span text);
 /* References a memfd, or copies small bytes. */
 void kiln__wire_put_bytes(kiln_wire_out *out, uint16_t tag, kiln_bytes *bytes);
 
@@ -152,6 +155,9 @@ void kiln__wire_rewind(kiln_wire_in *in);
 
 /* False: the field is not of that form. */
 bool kiln__wire_get_number(const kiln_wire_field *field, uint64_t max, uint64_t *ret_number);
+bool kiln__wire_get_u64(const kiln_wire_field *field, uint64_t *ret_number);
+/* One that was put as uint32_t. */
+bool kiln__wire_get_i32(const kiln_wire_field *field, int32_t *ret_number);
 /* Lends the text, which ends in a NUL. */
 bool kiln__wire_get_text(const kiln_wire_field *field, size_t max, kiln_span *ret_text);
 /* Gives a reference: the memfd's mapping, or (inline) a copy, or with `borrow` the message's own
