@@ -4,11 +4,12 @@
  */
 #include "tests/cache/support.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "tests/temporary.h"
 
 #define NUMBERED_HEADER 16
 
@@ -25,21 +26,15 @@ static void fail(const char *what) {
 }
 
 char *make_directory(void) {
-  const char *root = getenv("TMPDIR");
-  char *path = path_in(root && *root ? root : "/tmp", "kiln-cache-XXXXXX");
-  if (!mkdtemp(path)) fail(path);
-  return path;
-}
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *ftw) {
-  (void)info;
-  (void)type;
-  (void)ftw;
-  return remove(path);
+  char path[TEMPORARY_PATH];
+  if (!temporary_make("kiln-cache", path, sizeof(path))) fail(path);
+  char *kept = strdup(path);
+  if (!kept) fail(path);
+  return kept;
 }
 
 void remove_directory(char *directory) {
-  if (nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0) fail(directory);
+  if (!temporary_remove(directory)) fail(directory);
   free(directory);
 }
 

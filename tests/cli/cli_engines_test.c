@@ -22,7 +22,7 @@ static const char *const settings[] = {"PATH=/usr/bin:/bin", NULL};
 #define ENGINES(...) kiln_with(settings, (const char *const[]){"engines", __VA_ARGS__, NULL})
 
 static void copy_registry(void) {
-  char command[512];
+  char command[2048];
   const char *from = getenv("KILN_TEST_ENGINES");
   ck_assert_msg(from != NULL, "KILN_TEST_ENGINES is not set: run this through ctest");
   snprintf(command, sizeof(command),
@@ -55,7 +55,7 @@ START_TEST(adds_lists_checks_and_removes) {
   static const char *const nodes[] = {"18", "20-0", "20", "22", "24", "26"};
   copy_registry();
   for (size_t i = 0; i < OFFICIAL; i++) {
-    char path[512];
+    char path[2 * TEMPORARY_PATH];
     snprintf(path, sizeof(path), NODES "/node-%s%s", nodes[i], i % 2 ? "/bin/node" : "");
     outcome result = ENGINES("add", path, "--engines-dir", "r");
     expect_status(&result, 0);
@@ -171,7 +171,7 @@ START_TEST(refuses_what_is_no_node) {
 END_TEST
 
 START_TEST(tells_what_has_changed) {
-  char command[512];
+  char command[2048];
   copy_registry();
   snprintf(command, sizeof(command),
            "mkdir -p %s/n/bin %s/n/include && cp " NODES
@@ -210,7 +210,7 @@ START_TEST(tells_what_has_changed) {
 END_TEST
 
 START_TEST(discovers_what_is_there) {
-  char command[512];
+  char command[2048];
   snprintf(command, sizeof(command),
            "mkdir -p %s/.nvm/versions/node/v22/bin && ln -s " NODES
            "/node-22/bin/node %s/.nvm/versions/node/v22/bin/node",

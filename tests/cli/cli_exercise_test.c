@@ -54,7 +54,7 @@ static json_t *find_blob(json_t *manifest, const char *file, const char *engine)
 
 /* Runs the application with the loader, which must take the library's blob, and reject none. */
 static void expect_loaded(const test_engine *e, const char *argument, const char *wanted) {
-  char setting[96], said[128];
+  char setting[TEMPORARY_PATH + 32], said[TEMPORARY_PATH + 64];
   (void)snprintf(setting, sizeof(setting), "KILN_BAKED=%s/out", home);
   outcome result = run_program(
       e->node, (const char *const[]){"--require", KILN_TEST_LOADER, "app/app.js", argument, NULL},

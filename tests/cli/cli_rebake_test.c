@@ -61,7 +61,7 @@ static json_t *rebake(const test_engine *to, int status, const char *option, con
 static void rebake_and_kill(const test_engine *to) {
   int ends[2];
   pid_t pid;
-  char home_setting[80];
+  char home_setting[TEMPORARY_PATH + 8];
   (void)snprintf(home_setting, sizeof(home_setting), "HOME=%s", home);
   char *argv[] = {strdup("kiln"),
                   strdup("rebake"),

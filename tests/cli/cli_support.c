@@ -6,7 +6,6 @@
 
 #include <check.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,26 +14,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-char home[64];
+char home[TEMPORARY_PATH];
 
 void set_up(void) {
-  const char *temporary = getenv("TMPDIR");
-  if (temporary == NULL || strlen(temporary) > 32) temporary = "/tmp";
-  (void)snprintf(home, sizeof(home), "%s/kiln-cli-XXXXXX", temporary);
-  ck_assert_ptr_nonnull(mkdtemp(home));
+  ck_assert(temporary_make("kiln-cli", home, sizeof(home)));
   ck_assert_int_eq(chdir(home), 0);
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-  (void)status;
-  (void)kind;
-  (void)walk;
-  return remove(path);
 }
 
 void tear_down(void) {
   ck_assert_int_eq(chdir("/"), 0);
-  ck_assert_int_eq(nftw(home, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+  ck_assert(temporary_remove(home));
 }
 
 char *read_file(const char *path, size_t *ret_length) {
@@ -52,7 +41,7 @@ char *read_file(const char *path, size_t *ret_length) {
 }
 
 outcome run_program(const char *path, const char *const arguments[], const char *const settings[]) {
-  char home_setting[80], out_path[80], err_path[80];
+  char home_setting[TEMPORARY_PATH + 8], out_path[TEMPORARY_PATH + 8], err_path[TEMPORARY_PATH + 8];
   char *argv[32] = {strdup(path)}, *envp[8] = {home_setting};
   (void)snprintf(home_setting, sizeof(home_setting), "HOME=%s", home);
   (void)snprintf(out_path, sizeof(out_path), "%s/.out", home);

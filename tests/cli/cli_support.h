@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "tests/temporary.h"
+
 typedef struct outcome {
   int status; /* exit status; 128 + the signal if one ended it */
   char *out;
@@ -18,7 +20,7 @@ typedef struct outcome {
 
 /* A folder of its own for each test, which is also HOME; no other variable of the environment is
  * passed on. set_up() and tear_down() are a checked fixture. */
-extern char home[64];
+extern char home[TEMPORARY_PATH];
 void set_up(void);
 void tear_down(void);
 

@@ -341,7 +341,7 @@ START_TEST(store_has_a_default_place) {
   ck_assert_int_eq(stat(".cache/kiln", &status), 0);
   ck_assert_uint_eq(status.st_mode & 0777, 0700);
 
-  char setting[128];
+  char setting[TEMPORARY_PATH + 32];
   (void)snprintf(setting, sizeof(setting), "XDG_CACHE_HOME=%s/xdg", home);
   result = kiln_with((const char *const[]){setting, NULL},
                      (const char *const[]){"precompile", "--quiet", "a.js", NULL});

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "server/privileges.h"
+#include "tests/temporary.h"
 
 #define GOOD 7
 
@@ -219,11 +220,9 @@ static void use_threads(void) {
 }
 
 static void use_files(void) {
-  char path[64], other[80];
+  char path[TEMPORARY_PATH], other[TEMPORARY_PATH + 8];
   struct statvfs disk;
-  const char *temporary = getenv("TMPDIR");
-  snprintf(path, sizeof(path), "%.40s/filter-XXXXXX",
-           temporary != NULL && strlen(temporary) < 40 ? temporary : "/tmp");
+  snprintf(path, sizeof(path), "%s/filter-XXXXXX", temporary_root());
   int fd = mkstemp(path);
   snprintf(other, sizeof(other), "%s.other", path);
   struct flock lock = {.l_type = F_WRLCK, .l_len = 1};

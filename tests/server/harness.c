@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -102,11 +101,8 @@ void kilnd_restart(kilnd *server, const char *const *options) {
 }
 
 void kilnd_start(kilnd *server, const char *const *options) {
-  const char *temporary = getenv("TMPDIR");
   *server = (kilnd){.ca = tls_ca};
-  snprintf(server->dir, sizeof(server->dir), "%.40s/kilnd-test-XXXXXX",
-           temporary != NULL && strlen(temporary) < 40 ? temporary : "/tmp");
-  ck_assert_ptr_nonnull(mkdtemp(server->dir));
+  ck_assert(temporary_make("kilnd-test", server->dir, sizeof(server->dir)));
   snprintf(server->store, sizeof(server->store), "%s/store", server->dir);
   snprintf(server->log, sizeof(server->log), "%s/log", server->dir);
   kilnd_restart(server, options);
@@ -130,28 +126,21 @@ int kilnd_stop(kilnd *server) {
   return status;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-  (void)status;
-  (void)kind;
-  (void)walk;
-  return remove(path);
-}
-
 void kilnd_remove(kilnd *server) {
-  nftw(server->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+  (void)temporary_remove(server->dir);
 }
 
 char *kilnd_copy_log(const kilnd *server) {
-  char *text = NULL;
-  size_t length = 0;
-  FILE *out = open_memstream(&text, &length);
-  FILE *in = fopen(server->log, "re");
-  char piece[4096];
-  size_t got;
-  ck_assert_ptr_nonnull(out);
-  while (in != NULL && (got = fread(piece, 1, sizeof(piece), in)) > 0) fwrite(piece, 1, got, out);
-  if (in != NULL) fclose(in);
-  fclose(out);
+  struct stat status = {.st_size = 0};
+  int fd = open(server->log, O_RDONLY | O_CLOEXEC);
+  ck_assert_int_ge(fd, 0);
+  ck_assert_int_eq(fstat(fd, &status), 0);
+  char *text = malloc((size_t)status.st_size + 1);
+  ck_assert_ptr_nonnull(text);
+  ssize_t length = read(fd, text, (size_t)status.st_size);
+  ck_assert_int_ge(length, 0);
+  text[length] = '\0';
+  close(fd);
   return text;
 }
 

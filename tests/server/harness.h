@@ -13,12 +13,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "tests/temporary.h"
+
 typedef struct kilnd {
   pid_t pid;
   unsigned port;
-  char dir[64]; /* a temporary directory: store/ and log in it */
-  char store[80];
-  char log[80];
+  char dir[TEMPORARY_PATH]; /* a temporary directory: store/ and log in it */
+  char store[TEMPORARY_PATH + 8];
+  char log[TEMPORARY_PATH + 8];
   const char *ca; /* NULL: plain HTTP */
 } kilnd;
 

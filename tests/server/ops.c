@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[64];
+static char folder[TEMPORARY_PATH];
 static pid_t owner;
 
 static void *kept[16384];
@@ -29,24 +28,14 @@ void *ops_keep(void *memory) {
   return memory;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-  (void)status;
-  (void)kind;
-  (void)walk;
-  return remove(path);
-}
-
 static void remove_folder(void) {
-  if (owner == getpid()) nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+  if (owner == getpid()) (void)temporary_remove(folder);
 }
 
 const char *ops_dir(void) {
   if (owner == getpid()) return folder;
-  const char *temporary = getenv("TMPDIR");
   owner = getpid();
-  snprintf(folder, sizeof(folder), "%.40s/kilnd-ops-XXXXXX",
-           temporary != NULL && strlen(temporary) < 40 ? temporary : "/tmp");
-  ck_assert_ptr_nonnull(mkdtemp(folder));
+  ck_assert(temporary_make("kilnd-ops", folder, sizeof(folder)));
   atexit(remove_folder);
   return folder;
 }
@@ -115,9 +104,14 @@ int ops_kilnd(const char *const *options, char **ret_text) {
   return ops_run(argv, ret_text);
 }
 
+/* memmem(), not strstr(): with strict_string_checks the latter measures the text at each call. */
 static size_t count_words(const char *text, const char *words) {
+  const char *at = text, *end = text + strlen(text);
   size_t count = 0;
-  for (const char *at = text; (at = strstr(at, words)) != NULL; at++) count++;
+  while ((at = memmem(at, (size_t)(end - at), words, strlen(words))) != NULL) {
+    at++;
+    count++;
+  }
   return count;
 }
 

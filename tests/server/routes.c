@@ -93,7 +93,7 @@ START_TEST(node_accepts) {
       "(function(){ function f(a){ return a*2 } var s=0;"
       " for (var i=0;i<10;i++) s+=f(i); return s })()";
   for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
-    char path[256], file[128], command[1024];
+    char path[256], file[TEMPORARY_PATH + 16], command[2048];
     snprintf(path, sizeof(path), "/v1/createCachedData?filename=n.js&mode=%s", modes[i]);
     http_answer answer = post(path, JS, source);
     ck_assert_int_eq(answer.status, 200);

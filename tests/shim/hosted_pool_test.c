@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/temporary.h"
 #include "tests/toolkit/pool_support.h"
 
 enum { kForks = 1000 };
@@ -245,17 +246,17 @@ static const char *const functions =
     "function twice(x) { return x * 2 }\nfunction never(y) { return y.map(z => z + 1) }\n";
 
 static void accept_blob(const char *kind, kiln_job *job, const char *text) {
-  char folder[] = "/tmp/kiln-hosted-XXXXXX";
-  char source[64];
-  char blob[64];
-  char arguments[256];
+  char folder[TEMPORARY_PATH];
+  char source[TEMPORARY_PATH + 16];
+  char blob[TEMPORARY_PATH + 16];
+  char arguments[3 * TEMPORARY_PATH];
   char said[1024];
   job->op = KILN_JOB_BAKE;
   answer a;
   do_job(pool, job, &a);
   ck_assert_msg(a.status == KILN_OK && a.outcome == KILN_OUTCOME_OK, "%s %s", a.message_of_ours,
                 a.message);
-  ck_assert_ptr_nonnull(mkdtemp(folder));
+  ck_assert(temporary_make("kiln-hosted", folder, sizeof(folder)));
   snprintf(source, sizeof(source), "%s/source.js", folder);
   snprintf(blob, sizeof(blob), "%s/blob", folder);
   write_file(source, span_of(text));
@@ -263,9 +264,7 @@ static void accept_blob(const char *kind, kiln_job *job, const char *text) {
   snprintf(arguments, sizeof(arguments), "%s '%s' '%s'", kind, source, blob);
   ask_node(arguments, said, sizeof(said));
   ck_assert_msg(strcmp(said, "accepted 42; damaged: rejected") == 0, "%s: %s", kind, said);
-  unlink(source);
-  unlink(blob);
-  rmdir(folder);
+  ck_assert(temporary_remove(folder));
   kiln_bytes_unref(job->source);
   answer_release(&a);
 }

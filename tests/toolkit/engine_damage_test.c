@@ -34,7 +34,7 @@ static const char *const damage_names[] = {
     "blob: bit flip",  "blob: truncated",         "blob: extended",   "blobs swapped",
     "entry: bit flip", "entries' hashes swapped", "source: bit flip", "fingerprint: bit flip"};
 
-static char folder[64];
+static char folder[TEMPORARY_PATH];
 static kiln *k;
 static sqlite3 *db;
 static unsigned state;
@@ -69,7 +69,7 @@ static void teardown(void) {
 }
 
 static void open_all(const char *engine) {
-  char path[96];
+  char path[TEMPORARY_PATH + 32];
   kiln_options options = test_options(folder);
   options.engines_dir = getenv("KILN_TEST_ENGINES");
   ck_assert_msg(options.engines_dir != NULL,

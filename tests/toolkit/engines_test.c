@@ -11,22 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/temporary.h"
 #include "toolkit/engines.h"
 
 #define FLIPS 2000
 
-static char folder[64], registry[96];
+static char folder[TEMPORARY_PATH], registry[TEMPORARY_PATH + 16];
 
 static void setup(void) {
-  snprintf(folder, sizeof(folder), "/tmp/kiln-engines-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(folder));
+  ck_assert(temporary_make("kiln-engines", folder, sizeof(folder)));
   snprintf(registry, sizeof(registry), "%s/engines", folder);
 }
 
 static void teardown(void) {
-  char command[128];
-  snprintf(command, sizeof(command), "rm -rf %s", folder);
-  ck_assert_int_eq(system(command), 0);
+  ck_assert(temporary_remove(folder));
 }
 
 static kiln__engine_record record_of(const char *name) {
@@ -167,7 +165,7 @@ static size_t read_all(void) {
 }
 
 START_TEST(what_others_may_write_is_not_read) {
-  char path[160];
+  char path[TEMPORARY_PATH + 64];
   kiln__engine_record *records;
   kiln_error error;
   size_t count;
@@ -203,7 +201,7 @@ static unsigned next_random(unsigned *state) {
 
 /* A damaged record is either told of, or a record like any other in its own limits. */
 START_TEST(any_content_is_taken_well) {
-  char path[160], text[4096], damaged[4200];
+  char path[TEMPORARY_PATH + 64], text[4096], damaged[4200];
   unsigned state = 20261121;
   save("node-22.23.3");
   record_path(path, sizeof(path));

@@ -13,7 +13,7 @@
 #include "tests/toolkit/service_support.h"
 #include "toolkit/cache_header.h"
 
-static char folder[64];
+static char folder[TEMPORARY_PATH];
 static kiln *k;
 
 /* The engine under test, and one of another V8 beside it. */
@@ -260,7 +260,7 @@ START_TEST(quarantined) {
 END_TEST
 
 static void damage(void) {
-  char path[128];
+  char path[TEMPORARY_PATH + 16];
   sqlite3 *db;
   snprintf(path, sizeof(path), "%s/kiln.db", folder);
   ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);

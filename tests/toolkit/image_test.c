@@ -229,7 +229,7 @@ START_TEST(typescript_transpiles_in_a_thousand_runs) {
 END_TEST
 
 START_TEST(scripts_come_from_the_store_too) {
-  char folder[64], store[96];
+  char folder[TEMPORARY_PATH], store[TEMPORARY_PATH + 32];
   make_folder(folder);
   snprintf(store, sizeof(store), "%s/store", folder);
   kiln_options options = test_options(store);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/temporary.h"
 #include "tests/toolkit/pool_support.h"
 
 static kiln_pool *pool;
@@ -404,12 +405,12 @@ static void assert_no_pool(const char *path, const char *why) {
   assert_nothing_left();
 }
 
-static char fake_directory[] = "/tmp/kiln-fake-XXXXXX";
+static char fake_directory[TEMPORARY_PATH];
 
 static const char *fake(const char *behaviour) {
   static char path[PATH_MAX];
-  if (fake_directory[strlen(fake_directory) - 1] == 'X')
-    ck_assert_ptr_nonnull(mkdtemp(fake_directory));
+  if (fake_directory[0] == '\0')
+    ck_assert(temporary_make("kiln-fake", fake_directory, sizeof(fake_directory)));
   snprintf(path, sizeof(path), "%s/%s", fake_directory, behaviour);
   ck_assert_int_eq(symlink(KILN_FAKE_ENGINE_PATH, path), 0);
   return path;

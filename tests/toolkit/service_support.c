@@ -5,7 +5,6 @@
 #include "tests/toolkit/service_support.h"
 
 #include <check.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,22 +76,12 @@ void ask(kiln *k, const kiln_request *request, answer *ret_answer) {
   await_answer(ret_answer);
 }
 
-void make_folder(char ret_path[64]) {
-  const char *temporary = getenv("TMPDIR");
-  if (temporary == NULL || strlen(temporary) > 32) temporary = "/tmp";
-  (void)snprintf(ret_path, 64, "%s/kiln-test-XXXXXX", temporary);
-  ck_assert_ptr_nonnull(mkdtemp(ret_path));
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
-  (void)status;
-  (void)kind;
-  (void)walk;
-  return remove(path);
+void make_folder(char ret_path[TEMPORARY_PATH]) {
+  ck_assert(temporary_make("kiln-test", ret_path, TEMPORARY_PATH));
 }
 
 void remove_folder(const char *path) {
-  ck_assert_int_eq(nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+  ck_assert(temporary_remove(path));
 }
 
 kiln_options test_options(const char *store) {

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "cache/kcc.h"
+#include "tests/temporary.h"
 #include "toolkit/kiln.h"
 
 /* What is kept of a response. */
@@ -45,7 +46,7 @@ void answer_release(answer *one);
 void ask(kiln *k, const kiln_request *request, answer *ret_answer);
 
 /* Makes an empty folder; its name is the test's to keep and to give to remove_folder(). */
-void make_folder(char ret_path[64]);
+void make_folder(char ret_path[TEMPORARY_PATH]);
 void remove_folder(const char *path);
 
 /* Opens a kiln with two workers and the build's engine; `store` may be NULL. */

@@ -11,7 +11,7 @@
 
 #include "tests/toolkit/service_support.h"
 
-static char folder[64];
+static char folder[TEMPORARY_PATH];
 static kiln *k;
 
 static void setup(void) {

@@ -470,7 +470,7 @@ static const struct {
              {"wrong-type", true}, {"too-much", true}, {"unsealed", true}};
 
 START_TEST(a_session_that_talks_nonsense_is_gone) {
-  char folder[64], path[128];
+  char folder[TEMPORARY_PATH], path[TEMPORARY_PATH + 64];
   reply one;
   kiln_close(k, 5000);
   make_folder(folder);

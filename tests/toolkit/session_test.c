@@ -10,7 +10,7 @@
 #include "tests/toolkit/service_support.h"
 #include "tests/toolkit/session_support.h"
 
-static char folder[64];
+static char folder[TEMPORARY_PATH];
 static kiln *k;
 static char context[KILN_OBJECT_ID_MAX];
 
