@@ -240,7 +240,12 @@ END_TEST
 
 /* ---- random damage ------------------------------------------------------------------- */
 
-#define ROUNDS 2000
+/* Each is a process. */
+#ifdef __SANITIZE_ADDRESS__
+#define ROUNDS 100
+#else
+#define ROUNDS 500
+#endif
 
 static uint64_t state;
 

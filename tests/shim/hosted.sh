@@ -24,7 +24,7 @@ if [ "$what" = build ]; then
   mkdir -p "$tree"
   {
     cmake -S "$root/tests/shim/hosted" -B "$tree" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-      -DNODE_INCLUDE="$node/include/node" "$@" && cmake --build "$tree"
+      -DNODE_INCLUDE="$node/include/node" -DCMAKE_COMPILE_WARNING_AS_ERROR=ON "$@" && cmake --build "$tree"
   } >"$tree/build.log" 2>&1 || {
     grep -v '^\[[0-9/]*\] ' "$tree/build.log" | head -n 60 >&2
     exit 1
