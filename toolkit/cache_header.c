@@ -64,11 +64,14 @@ uint32_t kiln__cache_header_kind_mask(const char *v8_version) {
                                     : MODULE_BIT;
 }
 
+uint32_t kiln__cache_header_kind_bits(kiln_kind kind, const char *v8_version) {
+  bool newer = major_of(v8_version) >= 13;
+  if (kind == KILN_MODULE) return newer ? MODULE_BIT_FROM_13 : MODULE_BIT;
+  return kind == KILN_FUNCTION && newer ? FUNCTION_BIT_FROM_13 : 0;
+}
+
 uint32_t kiln__cache_header_source_hash(kiln_span source, kiln_kind kind, const char *v8_version) {
-  uint32_t length = utf16_length(source);
-  if (major_of(v8_version) < 13) return kind == KILN_MODULE ? length | MODULE_BIT : length;
-  if (kind == KILN_MODULE) return length | MODULE_BIT_FROM_13;
-  return kind == KILN_FUNCTION ? length | FUNCTION_BIT_FROM_13 : length;
+  return utf16_length(source) | kiln__cache_header_kind_bits(kind, v8_version);
 }
 
 uint32_t kiln__cache_header_checksum(kiln_span payload) {

@@ -29,9 +29,10 @@ bool kiln__cache_header_read(kiln_span blob, const char *v8_version, kiln__cache
 /* Whether the first bytes are those of any V8's cached data. */
 bool kiln__cache_header_is_magic(uint32_t magic);
 
-/* What V8 keeps of a source: its length in UTF-16 units, and bits for what it was compiled as. */
+/* The source hash: the source's length in UTF-16 units, and bits for what it was compiled as. */
 uint32_t kiln__cache_header_source_hash(kiln_span source, kiln_kind kind, const char *v8_version);
-/* The bits alone. */
+uint32_t kiln__cache_header_kind_bits(kiln_kind kind, const char *v8_version);
+/* All that such bits can be. */
 uint32_t kiln__cache_header_kind_mask(const char *v8_version);
 
 /* V8's checksum of a payload, up to 11.2: Adler-32 that begins with 0. */

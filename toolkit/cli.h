@@ -97,6 +97,11 @@ kiln_status kiln__cli_open(const kiln__cli_opening *opening, kiln **ret_kiln, ki
 /* Reads a file into bytes. KILN_ETOOBIG, KILN_EINVAL with the reason. */
 kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error *err);
 
+/* The first folder that has that file: of `places` (NULL ends them), as seen from the folder of
+ * this program, where it is installed; else `built`, in the tree it was built from. */
+bool kiln__cli_find(const char *const *places, const char *built, const char *file,
+                    char *ret_folder, size_t size);
+
 json_t *kiln__cli_engine_json(const kiln_engine_info *info);
 
 /* ---- how a file is to be compiled ---------------------------------------------------- */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * cli_common.c: what several commands of `kiln` do alike: complaints, options, the store's place,
- * JSON on stdout, reading a file.
+ * JSON on stdout, reading a file, finding what was installed with it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,6 +260,26 @@ kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error 
   if (fd >= 0) (void)close(fd);
   if (status == KILN_OK) *ret_bytes = bytes;
   return status;
+}
+
+static bool has_file(const char *folder, const char *file) {
+  char path[PATH_MAX];
+  int length = snprintf(path, sizeof(path), "%s/%s", folder, file);
+  return length > 0 && (size_t)length < sizeof(path) && access(path, R_OK) == 0;
+}
+
+bool kiln__cli_find(const char *const *places, const char *built, const char *file,
+                    char *ret_folder, size_t size) {
+  char self[PATH_MAX];
+  ssize_t got = readlink("/proc/self/exe", self, sizeof(self) - 1);
+  self[got > 0 ? got : 0] = '\0';
+  char *slash = strrchr(self, '/');
+  for (size_t i = 0; slash != NULL && places[i] != NULL; i++) {
+    int length = snprintf(ret_folder, size, "%.*s/%s", (int)(slash - self), self, places[i]);
+    if (length > 0 && (size_t)length < size && has_file(ret_folder, file)) return true;
+  }
+  int length = snprintf(ret_folder, size, "%s", built);
+  return length > 0 && (size_t)length < size && has_file(ret_folder, file);
 }
 
 json_t *kiln__cli_engine_json(const kiln_engine_info *info) {

@@ -27,26 +27,9 @@
 
 /* ---- the sources --------------------------------------------------------------------- */
 
-/* Where they are: beside the installed program, else in the tree it was built from. */
 static bool find_root(char *ret_root, size_t size) {
-  static const char *const places[] = {"../share/kiln/src", "../../share/kiln/src"};
-  char self[KILN_NODE_PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-  if (length > 0) {
-    self[length] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash != NULL) slash[1] = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-      char probe[KILN_NODE_PATH_MAX + 64];
-      (void)snprintf(probe, sizeof(probe), "%s%s/toolkit/hosted/CMakeLists.txt", self, places[i]);
-      if (access(probe, R_OK) != 0) continue;
-      int written = snprintf(ret_root, size, "%s%s", self, places[i]);
-      return written > 0 && (size_t)written < size;
-    }
-  }
-  int written = snprintf(ret_root, size, "%s", KILN_SOURCE_DIR);
-  return written > 0 && (size_t)written < size &&
-         access(KILN_SOURCE_DIR "/toolkit/hosted/CMakeLists.txt", R_OK) == 0;
+  static const char *const places[] = {"../share/kiln/src", "../../share/kiln/src", NULL};
+  return kiln__cli_find(places, KILN_SOURCE_DIR, "toolkit/hosted/CMakeLists.txt", ret_root, size);
 }
 
 /* Adds a source's name and bytes to a running digest: digest = H(digest, name, bytes). */

@@ -160,22 +160,14 @@ static char **environment(char *record) {
   return list;
 }
 
-/* Where the loader is: installed, or in the source tree. */
 static bool find_loader(char *ret_path, size_t size) {
-  static const char *const places[] = {"../share/kiln/node/", "../share/kiln/src/toolkit/node/"};
-  char self[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-  if (length > 0) {
-    self[length] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash != NULL) slash[1] = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-      int needed = snprintf(ret_path, size, "%s%sregister.js", self, places[i]);
-      if (needed > 0 && (size_t)needed < size && access(ret_path, R_OK) == 0) return true;
-    }
-  }
-  int needed = snprintf(ret_path, size, "%s", KILN_SOURCE_DIR "/toolkit/node/register.js");
-  return needed > 0 && (size_t)needed < size && access(ret_path, R_OK) == 0;
+  static const char *const places[] = {"../share/kiln/node", "../share/kiln/src/toolkit/node",
+                                       NULL};
+  if (!kiln__cli_find(places, KILN_SOURCE_DIR "/toolkit/node", "register.js", ret_path, size))
+    return false;
+  size_t used = strlen(ret_path);
+  int length = snprintf(ret_path + used, size - used, "/register.js");
+  return length > 0 && (size_t)length < size - used;
 }
 
 static void show_output(const kiln__child_result *result) {
