@@ -116,6 +116,9 @@ int bench_listen(unsigned *ret_port);
 
 /* kilnd with an empty store, taking requests at `*ret_url` (to free). */
 pid_t bench_start_kilnd(char **ret_url);
+/* ... and with these options, up to BENCH_KILND_OPTIONS_MAX; NULL ends them. */
+#define BENCH_KILND_OPTIONS_MAX 8
+pid_t bench_start_kilnd_with(char *const options[], char **ret_url);
 
 /* ---- HTTP ---------------------------------------------------------------------------------- */
 
@@ -133,12 +136,25 @@ typedef struct bench_answer {
 const bench_answer *bench_post(bench_client *client, const char *url, const char *source,
                                size_t length, long status);
 
+const bench_answer *bench_get(bench_client *client, const char *url, long status);
+
+/* wrk POSTs BENCH_SCRIPT to `url` with so many clients for so long; dies unless all answers are
+ * good. */
+#define BENCH_SCRIPT "[1, 2, 3].map((x) => x * 14).pop()"
+typedef struct bench_wrk_figures {
+  double rate; /* requests per second */
+  double p50_ms;
+  double p99_ms;
+} bench_wrk_figures;
+bench_wrk_figures bench_wrk(char *url, unsigned clients, unsigned seconds);
+
 /* ---- the benchmarks ------------------------------------------------------------------------ */
 
 void bench_consume(const bench_options *options, bench_report *report);
 void bench_bake(const bench_options *options, bench_report *report);
 void bench_serve(const bench_options *options, bench_report *report);
 void bench_run_requests(const bench_options *options, bench_report *report);
+void bench_sandbox(const bench_options *options, bench_report *report);
 void bench_session(const bench_options *options, bench_report *report);
 void bench_image(const bench_options *options, bench_report *report);
 void bench_context(const bench_options *options, bench_report *report);

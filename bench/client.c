@@ -80,14 +80,11 @@ void bench_client_free(bench_client *client) {
   free(client);
 }
 
-const bench_answer *bench_post(bench_client *client, const char *url, const char *source,
-                               size_t length, long status) {
+static const bench_answer *ask(bench_client *client, const char *url, long status) {
   long got = 0;
   client->answer.body.length = 0;
   client->answer.key[0] = '\0';
   curl_easy_setopt(client->curl, CURLOPT_URL, url);
-  curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, source);
-  curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
   CURLcode code = curl_easy_perform(client->curl);
   if (code != CURLE_OK) bench_die("'%s': %s", url, curl_easy_strerror(code));
   curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &got);
@@ -96,4 +93,16 @@ const bench_answer *bench_post(bench_client *client, const char *url, const char
               client->answer.body.length > 0 ? client->answer.body.data : "");
   }
   return &client->answer;
+}
+
+const bench_answer *bench_post(bench_client *client, const char *url, const char *source,
+                               size_t length, long status) {
+  curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, source);
+  curl_easy_setopt(client->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+  return ask(client, url, status);
+}
+
+const bench_answer *bench_get(bench_client *client, const char *url, long status) {
+  curl_easy_setopt(client->curl, CURLOPT_HTTPGET, 1L);
+  return ask(client, url, status);
 }

@@ -25,6 +25,8 @@ static const struct {
      "baking the corpus, against official Node"},
     {"serve", bench_serve, "kilnd", "nginx, sendfile", "serving blobs, against nginx"},
     {"run", bench_run_requests, "kilnd", "-", "/v1/run: latency, throughput, memory"},
+    {"sandbox", bench_sandbox, "kilnd", "--sandbox=off",
+     "/v1/run: throughput with the workers' sandbox, against without"},
     {"session", bench_session, "standing context", "/v1/run",
      "a script in a context of a session, against a process for each"},
     {"image", bench_image, "with the image", "source, no image",

@@ -156,6 +156,10 @@ int bench_listen(unsigned *ret_port) {
 }
 
 pid_t bench_start_kilnd(char **ret_url) {
+  return bench_start_kilnd_with((char *const[]){NULL}, ret_url);
+}
+
+pid_t bench_start_kilnd_with(char *const options[], char **ret_url) {
   static unsigned count;
   count++;
   char *store = bench_format("%s/kilnd-%u", bench_temp_dir(), count);
@@ -164,8 +168,12 @@ pid_t bench_start_kilnd(char **ret_url) {
   /* Open for writing, too: or this would wait for a kilnd that may never come to open it. */
   int fd = open(fifo, O_RDWR | O_CLOEXEC);
   if (fd < 0) bench_die("'%s': %s", fifo, strerror(errno));
-  char *argv[] = {KILN_KILND, "--listen", "127.0.0.1:0", "--port-file",
-                  fifo,       "--store",  store,         NULL};
+  char *argv[7 + BENCH_KILND_OPTIONS_MAX + 1] = {
+      KILN_KILND, "--listen", "127.0.0.1:0", "--port-file", fifo, "--store", store};
+  for (size_t i = 0; options[i] != NULL; i++) {
+    if (i == BENCH_KILND_OPTIONS_MAX) bench_die("too many options for kilnd");
+    argv[7 + i] = options[i];
+  }
   pid_t pid = bench_start(argv, NULL, -1);
   int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
   struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};

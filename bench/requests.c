@@ -13,7 +13,6 @@
 
 #include "bench/bench.h"
 
-#define SCRIPT "[1, 2, 3].map((x) => x * 14).pop()"
 #define REQUESTS 3000
 #define CLIENTS_MAX 4
 #define PIDS_MAX 64
@@ -53,7 +52,8 @@ static double throughput(const char *url, unsigned clients, unsigned requests) {
   load loads[CLIENTS_MAX] = {0};
   uint64_t start = bench_now_ns();
   for (unsigned i = 0; i < clients; i++) {
-    loads[i] = (load){.url = url, .script = SCRIPT, .status = 200, .requests = requests / clients};
+    loads[i] =
+        (load){.url = url, .script = BENCH_SCRIPT, .status = 200, .requests = requests / clients};
     start_load(&loads[i]);
   }
   unsigned done = 0;
@@ -167,11 +167,11 @@ void bench_run_requests(const bench_options *options, bench_report *report) {
   unsigned requests = options->quick ? 100 : REQUESTS;
   unsigned rounds = options->rounds != 0 ? options->rounds : options->quick ? 1 : 5;
 
-  load one = {.url = url, .script = SCRIPT, .status = 200, .requests = WARM_UP};
+  load one = {.url = url, .script = BENCH_SCRIPT, .status = 200, .requests = WARM_UP};
   run_load(&one);
   free(one.ms.values);
 
-  one = (load){.url = url, .script = SCRIPT, .status = 200, .requests = requests};
+  one = (load){.url = url, .script = BENCH_SCRIPT, .status = 200, .requests = requests};
   run_load(&one);
   bench_row *latency = bench_report_add(report, "latency, 1 client", "ms", BENCH_NO_GOAL, 0);
   latency->ours = one.ms;

@@ -9,45 +9,8 @@
 
 #include "bench/bench.h"
 
-#define SCRIPT "[1, 2, 3].map((x) => x * 14).pop()"
 #define ROUNDS 5
 #define SECONDS 3
-
-typedef struct figures {
-  double rate;
-  double p50_ms;
-  double p99_ms;
-} figures;
-
-/* "1.23ms", "45.60us", "2.00s" after `label` in wrk's output. */
-static double find_ms(const char *output, const char *label) {
-  const char *at = strstr(output, label);
-  char *unit;
-  if (at == NULL) bench_die("wrk: no '%s' in: %s", label, output);
-  double value = strtod(at + strlen(label), &unit);
-  if (strncmp(unit, "us", 2) == 0) return value / 1e3;
-  return strncmp(unit, "ms", 2) == 0 ? value : value * 1e3;
-}
-
-static figures wrk(char *program, char *lua, unsigned clients, unsigned seconds, char *url) {
-  static const char rate_label[] = "Requests/sec:";
-  char *duration = bench_format("-d%us", seconds);
-  char *connections = bench_format("-c%u", clients);
-  char *threads = bench_format("-t%u", clients > 1 ? 2 : 1);
-  char *argv[] = {program, threads, connections, duration, "--latency", "-s", lua, url, NULL};
-  char *output = bench_run(argv, NULL);
-  const char *rate = strstr(output, rate_label);
-  if (strstr(output, "Non-2xx") != NULL || strstr(output, "Socket errors") != NULL || rate == NULL)
-    bench_die("wrk on '%s': %s", url, output);
-  figures found = {.rate = strtod(rate + strlen(rate_label), NULL),
-                   .p50_ms = find_ms(output, " 50%"),
-                   .p99_ms = find_ms(output, " 99%")};
-  free(output);
-  free(threads);
-  free(connections);
-  free(duration);
-  return found;
-}
 
 /* The URL that runs a script in a new context. */
 static char *make_context(const char *kilnd) {
@@ -67,8 +30,8 @@ static char *make_context(const char *kilnd) {
   return run;
 }
 
-static void measure(bench_report *report, char *program, char *lua, char *urls[2], unsigned clients,
-                    unsigned rounds, unsigned seconds) {
+static void measure(bench_report *report, char *urls[2], unsigned clients, unsigned rounds,
+                    unsigned seconds) {
   const char *plural = clients == 1 ? "" : "s";
   char *names[3] = {bench_format("throughput, %u client%s", clients, plural),
                     bench_format("latency, %u client%s, p50", clients, plural),
@@ -81,7 +44,7 @@ static void measure(bench_report *report, char *program, char *lua, char *urls[2
   for (unsigned round = 0; round < rounds; round++) {
     for (unsigned turn = 0; turn < 2; turn++) {
       unsigned who = (turn + round) % 2;
-      figures found = wrk(program, lua, clients, seconds, urls[who]);
+      bench_wrk_figures found = bench_wrk(urls[who], clients, seconds);
       bench_add(who == 0 ? &rows[0]->ours : &rows[0]->peer, found.rate);
       bench_add(who == 0 ? &rows[1]->ours : &rows[1]->peer, found.p50_ms);
       bench_add(who == 0 ? &rows[2]->ours : &rows[2]->peer, found.p99_ms);
@@ -91,25 +54,15 @@ static void measure(bench_report *report, char *program, char *lua, char *urls[2
 }
 
 void bench_session(const bench_options *options, bench_report *report) {
-  static const char script[] =
-      "wrk.method = \"POST\"\n"
-      "wrk.body = \"" SCRIPT
-      "\"\n"
-      "wrk.headers[\"Content-Type\"] = \"text/javascript\"\n";
   unsigned rounds = options->rounds != 0 ? options->rounds : options->quick ? 1 : ROUNDS;
   unsigned seconds = options->quick ? 1 : SECONDS;
-  char *program = bench_find_program("wrk");
-  char *lua = bench_format("%s/session.lua", bench_temp_dir());
   char *kilnd;
   pid_t pid = bench_start_kilnd(&kilnd);
-  bench_write(lua, script, strlen(script));
   char *urls[2] = {make_context(kilnd), bench_format("%s/v1/run", kilnd)};
-  measure(report, program, lua, urls, 1, rounds, seconds);
-  measure(report, program, lua, urls, 16, rounds, seconds);
+  measure(report, urls, 1, rounds, seconds);
+  measure(report, urls, 16, rounds, seconds);
   bench_stop(pid);
   free(urls[0]);
   free(urls[1]);
   free(kilnd);
-  free(lua);
-  free(program);
 }

@@ -72,8 +72,9 @@ static void write_engine(FILE *out, const kiln_engine_info *info) {
   srv_json_text(out, info->fingerprint);
   fputs(",\"node\":", out);
   srv_json_text(out, info->node);
-  fprintf(out, ",\"verifiesChecksum\":%s,\"protocol\":%u,\"sandbox\":{",
-          info->verifies_checksum ? "true" : "false", info->protocol);
+  fprintf(out, ",\"verifiesChecksum\":%s,\"protocol\":%u,\"sandboxOff\":%s,\"sandbox\":{",
+          info->verifies_checksum ? "true" : "false", info->protocol,
+          info->sandbox_off ? "true" : "false");
   for (unsigned layer = 0; layer < KILN_LAYERS; layer++)
     fprintf(out, "%s\"%s\":%s", layer > 0 ? "," : "", kiln_layer_word((kiln_layer)layer),
             info->layers & UINT32_C(1) << layer ? "true" : "false");

@@ -228,6 +228,10 @@ static bool print_row(FILE *out, const srv_option_row *row, const srv_options *o
       memcpy(&yes, field, sizeof(yes));
       fprintf(out, "%s = %s\n", row->name, yes ? "yes" : "no");
       return true;
+    case SWITCH:
+      memcpy(&yes, field, sizeof(yes));
+      fprintf(out, "%s = %s\n", row->name, yes ? "on" : "off");
+      return true;
     case TEXT:
       memcpy(&text, field, sizeof(text));
       if (text != NULL) return print_text(out, row, text, message, message_size);

@@ -160,6 +160,7 @@ static bool open_kiln(srv_server *server, const char *store) {
   wanted.store_path = store;
   wanted.forget_sources = options->no_sources;
   wanted.sandbox_required = !options->allow_unsandboxed;
+  wanted.sandbox_off = !options->sandbox;
   wanted.crashes_max = (unsigned)options->crashes_max;
   wanted.large_pages = true;
   wanted.jitless = options->jitless;
@@ -222,6 +223,9 @@ static void announce(const srv_server *server, const srv_listening *listening, b
             "text=\"whoever reaches this address may run code and read the store\"");
   if (!server->loopback && options->tokens != NULL && !tls)
     srv_log("warn", "no-tls", "text=\"tokens travel in the clear\"");
+  if (!options->sandbox)
+    srv_log("warn", "sandbox-off",
+            "text=\"code that breaks out of V8 may do whatever this user may\"");
   if (!is_heir) srv_notify("READY=1\nSTATUS=serving on %s:%u", listening->host, listening->port);
 }
 

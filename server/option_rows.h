@@ -12,7 +12,7 @@
 
 /* SECTION begins a section of the configuration file and of the help text; an empty name begins
  * what only the command line may say. */
-typedef enum srv_option_kind { FLAG, TEXT, LIST, NUMBER, SIZE, SECTION } srv_option_kind;
+typedef enum srv_option_kind { FLAG, SWITCH, TEXT, LIST, NUMBER, SIZE, SECTION } srv_option_kind;
 
 typedef struct srv_option_row {
   const char *name;
@@ -35,7 +35,7 @@ extern const size_t srv_option_rows_count;
 const srv_option_row *srv_option_find(const char *name, size_t length, const char **ret_section);
 
 /* Sets an option. `dashes` goes before its name in the message; `value` is kept, not copied. A
- * FLAG's is yes or no. */
+ * FLAG's is yes or no, a SWITCH's on or off. */
 bool srv_option_take(srv_options *options, const srv_option_row *row, const char *dashes,
                      const char *value, char *message, size_t message_size);
 

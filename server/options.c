@@ -51,6 +51,8 @@ const srv_option_row srv_option_rows[] = {
      "the kiln-engine to start (the one beside kilnd)"},
     {"allow-unsandboxed", NULL, FLAG, offsetof(srv_options, allow_unsandboxed), 0, 0, 0,
      "start although a required part of the sandbox is missing here"},
+    {"sandbox", "on|off", SWITCH, offsetof(srv_options, sandbox), 0, 0, 0,
+     "off: workers run without it, to be debugged (on); needs --allow-unsandboxed"},
     {"jitless", NULL, FLAG, offsetof(srv_options, jitless), 0, 0, 0,
      "no machine code is made: safer, slower; blobs are not Node's"},
     BEGIN_SECTION("limits"),
@@ -169,12 +171,14 @@ const srv_option_row *srv_option_find(const char *name, size_t length, const cha
 
 static bool take_flag(char *field, const srv_option_row *row, const char *dashes, const char *value,
                       char *message, size_t message_size) {
-  bool yes = strcmp(value, "yes") == 0;
-  if (!yes && strcmp(value, "no") != 0) {
-    snprintf(message, message_size, "%s%s '%.80s': must be yes or no", dashes, row->name, value);
+  const char *yes = row->kind == SWITCH ? "on" : "yes", *no = row->kind == SWITCH ? "off" : "no";
+  bool is_yes = strcmp(value, yes) == 0;
+  if (!is_yes && strcmp(value, no) != 0) {
+    snprintf(message, message_size, "%s%s '%.80s': must be %s or %s", dashes, row->name, value, yes,
+             no);
     return false;
   }
-  memcpy(field, &yes, sizeof(yes));
+  memcpy(field, &is_yes, sizeof(is_yes));
   return true;
 }
 
@@ -200,6 +204,7 @@ bool srv_option_take(srv_options *options, const srv_option_row *row, const char
   char *field = (char *)options + row->offset;
   switch (row->kind) {
     case FLAG:
+    case SWITCH:
       return take_flag(field, row, dashes, value, message, message_size);
     case TEXT:
       memcpy(field, &value, sizeof(value));
@@ -304,6 +309,10 @@ static void check_together(srv_options *options, const bool given[ROWS], srv_fau
     srv_faults_add(faults, "--tls-cert and --tls-key: one needs the other");
   if (options->tls_priority != NULL && options->tls_cert == NULL)
     srv_faults_add(faults, "--tls-priority: needs --tls-cert and --tls-key");
+  if (!options->sandbox && !options->allow_unsandboxed)
+    srv_faults_add(faults,
+                   "--sandbox=off: code that breaks out of V8 could do whatever kilnd's user may; "
+                   "say --allow-unsandboxed, too, if that is what you want");
   if (options->user != NULL && options->store == NULL && !options->no_store)
     srv_faults_add(faults, "--user: name the store with --store, or say --no-store");
   if (options->rate_burst > 0 && options->rate == 0)
@@ -321,7 +330,7 @@ static void check_together(srv_options *options, const bool given[ROWS], srv_fau
 }
 
 bool srv_options_parse_all(int argc, char **argv, srv_options *ret_options, srv_faults *faults) {
-  srv_options options = {.listen = "127.0.0.1:8888"};
+  srv_options options = {.listen = "127.0.0.1:8888", .sandbox = true};
   bool given[ROWS] = {false};
   for (size_t i = 0; i < ROWS; i++)
     if (srv_option_rows[i].kind == NUMBER || srv_option_rows[i].kind == SIZE)

@@ -32,6 +32,7 @@ typedef struct srv_options {
   bool no_store;
   bool no_sources;
   bool allow_unsandboxed;
+  bool sandbox;
   bool jitless;
   uint64_t crashes_max;
   const char *user; /* NULL: stay who we are */

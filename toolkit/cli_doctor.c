@@ -24,6 +24,7 @@ static const char help[] =
     "  --engines-dir DIR the registry of engines\n"
     "  --store DIR       the store to look at\n"
     "  --jitless         as kilnd --jitless starts its engines\n"
+    "  --sandbox on|off  off: as kilnd --sandbox=off does, so that layers are missing (on)\n"
     "  --json            print JSON\n"
     "  --help            print this\n"
     "  --version         print the version\n"
@@ -40,6 +41,7 @@ typedef struct doctor {
   const kiln__cli_command *self;
   bool json;
   bool jitless;
+  bool sandbox_off;
   const char *engines_option;
   const char *store_option;
   const char *specs[ENGINES_MAX];
@@ -99,7 +101,9 @@ static void look_at_layers(doctor *d, const kiln_engine_info *info) {
     kiln_layer layer = (kiln_layer)i;
     bool there = info->layers & UINT32_C(1) << i;
     finding found = there ? FOUND : kiln_layer_is_required(layer) ? MISSING : OPTIONAL_MISSING;
-    note(d, info->name, kiln_layer_word(layer), found, kiln_layer_text(layer), advice_of(layer));
+    note(d, info->name, kiln_layer_word(layer), found, kiln_layer_text(layer),
+         info->sandbox_off && layer != KILN_LAYER_JITLESS ? "switched off by --sandbox=off"
+                                                          : advice_of(layer));
   }
 }
 
@@ -151,6 +155,7 @@ static void look_at_engine(doctor *d, const char *spec) {
   options.engines_count = 1;
   options.workers_max = 1;
   options.jitless = d->jitless;
+  options.sandbox_off = d->sandbox_off;
   options.engines_dir = dir;
   kiln_status status = kiln__cli_engines_dir(d->engines_option, dir, sizeof(dir), &error);
   if (status == KILN_OK) status = kiln_open(&options, &k, &error);
@@ -218,6 +223,7 @@ static int exec_doctor(const kiln__cli_command *self, int argc, char **argv) {
                                           {"engines-dir", required_argument, NULL, 'd'},
                                           {"store", required_argument, NULL, 's'},
                                           {"jitless", no_argument, NULL, 'j'},
+                                          {"sandbox", required_argument, NULL, 'x'},
                                           {"json", no_argument, NULL, 'J'},
                                           KILN__CLI_COMMON_OPTIONS,
                                           {NULL, 0, NULL, 0}};
@@ -238,6 +244,11 @@ static int exec_doctor(const kiln__cli_command *self, int argc, char **argv) {
         break;
       case 'j':
         d.jitless = true;
+        break;
+      case 'x':
+        d.sandbox_off = strcmp(optarg, "off") == 0;
+        if (!d.sandbox_off && strcmp(optarg, "on") != 0)
+          return kiln__cli_misuse(self, "--sandbox '%.80s': must be on or off", optarg);
         break;
       case 'J':
         d.json = true;

@@ -47,9 +47,15 @@ typedef struct kiln_engine {
 /* kv8_console_fn; `user` is a kiln_console. */
 void kiln__console_write(void *user, const char *level, kv8_span text);
 
-/* Serves fork requests at KILN_CHANNEL until it closes. `v8_flags`: those beside the engine's own,
- * or "". `large_pages`: see large_pages.h. Returns the exit code. */
-int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages);
+/* How the pool wants a zygote to be. */
+typedef struct kiln_zygote_options {
+  const char *v8_flags; /* beside the engine's own, or "" */
+  bool large_pages;     /* see large_pages.h */
+  bool sandbox_off;     /* see kiln_options */
+} kiln_zygote_options;
+
+/* Serves fork requests at KILN_CHANNEL until it closes. Returns the exit code. */
+int kiln_zygote_main(pid_t parent, const kiln_zygote_options *options);
 
 /* Serves fork requests at KILN_CHANNEL until it closes, and exits then. */
 _Noreturn void kiln_zygote_serve(kiln_engine *engine, pid_t parent);

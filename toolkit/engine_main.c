@@ -17,14 +17,16 @@ static const char usage[] =
     "kilnd and the Kiln library start it themselves; it takes no work from a terminal.\n";
 
 int main(int argc, char **argv) {
-  if (argc >= 3 && argc <= 5 && strcmp(argv[1], "--zygote") == 0) {
+  if (argc >= 3 && argc <= 6 && strcmp(argv[1], "--zygote") == 0) {
     char *end;
     errno = 0;
     long parent = strtol(argv[2], &end, 10);
-    const char *v8_flags = argc > 3 ? argv[3] : "";
-    bool large_pages = argc > 4 && strcmp(argv[4], "large-pages") == 0;
-    if (errno == 0 && *end == '\0' && parent > 0)
-      return kiln_zygote_main((pid_t)parent, v8_flags, large_pages);
+    kiln_zygote_options options = {.v8_flags = argc > 3 ? argv[3] : ""};
+    for (int i = 4; i < argc; i++) {
+      if (strcmp(argv[i], "large-pages") == 0) options.large_pages = true;
+      if (strcmp(argv[i], "sandbox-off") == 0) options.sandbox_off = true;
+    }
+    if (errno == 0 && *end == '\0' && parent > 0) return kiln_zygote_main((pid_t)parent, &options);
   }
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("kiln-engine %s\n", KILN_VERSION);

@@ -110,6 +110,8 @@ typedef struct kiln_options {
   bool store_read_only;
   bool forget_sources;   /* do not store source texts: then no run by key, and no rebake */
   bool sandbox_required; /* fail to open if a required layer of an engine's sandbox is missing */
+  bool sandbox_off;      /* workers have limits and no new privileges only: to look at them with a
+                          * debugger; not with sandbox_required */
   bool large_pages; /* for V8's code in zygotes: a fifth less work for each job; 15 ms and 40 MiB
                      * for each zygote: for services */
   bool jitless;     /* V8 without a compiler to machine code; its blobs are for itself */
@@ -458,6 +460,7 @@ typedef struct kiln_engine_info {
   char node[KILN_NODE_PATH_MAX];      /* the node binary that hosts it; empty: libv8's */
   bool verifies_checksum;             /* its V8 checks a blob's checksum (up to 11.2) */
   uint32_t layers;                    /* its workers' sandbox: 1 << KILN_LAYER_... */
+  bool sandbox_off;                   /* as kiln_options.sandbox_off said */
 } kiln_engine_info;
 /* Engines in the order of kiln_options.engines. */
 KILN_API size_t kiln_engine_count(const kiln *k);

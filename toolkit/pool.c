@@ -93,6 +93,7 @@ static kiln_pool *make(const kiln_pool_options *options) {
   pool->kill_grace_ms = options->kill_grace_ms;
   pool->jitless = options->jitless;
   pool->sandbox_required = options->sandbox_required;
+  pool->sandbox_off = options->sandbox_off;
   pool->large_pages = options->large_pages;
   pool->idle_target = options->workers_max < KILN_IDLE_MAX ? options->workers_max : KILN_IDLE_MAX;
   uint64_t places = (uint64_t)options->workers_max + options->queue_max;

@@ -26,6 +26,7 @@ typedef struct kiln_pool_options {
   unsigned forks_per_zygote;
   unsigned kill_grace_ms;
   bool sandbox_required; /* or the first hello fails */
+  bool sandbox_off;      /* not with it */
   bool jitless;
   bool large_pages;      /* for V8's code, where there are such */
   unsigned client_share; /* percent of workers and queue that one client may fill; 0 means 100 */

@@ -153,7 +153,7 @@ struct kiln_pool {
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
   kiln_wire_out filter_message;
-  bool jitless, sandbox_required, large_pages;
+  bool jitless, sandbox_required, sandbox_off, large_pages;
   kiln_engine_info engine; /* from the first hello */
   uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */
   kiln_pool_counters counters;

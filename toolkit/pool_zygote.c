@@ -59,17 +59,17 @@ static void filter_environment(const kiln_pool *pool, char **ret_environment, si
  * process group: Ctrl-C on a terminal is for us, who end the engines when their jobs are done. */
 static int spawn(const kiln_pool *pool, int channel, pid_t *ret_pid) {
   char parent[16];
-  char *arguments[] = {pool->engine_path,
-                       (char[]){"--zygote"},
-                       parent,
-                       pool->v8_flags ? pool->v8_flags : (char[]){""},
-                       pool->large_pages ? (char[]){"large-pages"} : NULL,
-                       NULL};
+  char *arguments[7] = {pool->engine_path, (char[]){"--zygote"}, parent,
+                        pool->v8_flags ? pool->v8_flags : (char[]){""}};
+  char large_pages[] = "large-pages", sandbox_off[] = "sandbox-off";
+  size_t count = 4;
   char *environment[16];
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   sigset_t signals;
   snprintf(parent, sizeof(parent), "%d", (int)getpid());
+  if (pool->large_pages) arguments[count++] = large_pages;
+  if (pool->sandbox_off) arguments[count++] = sandbox_off;
   filter_environment(pool, environment, sizeof(environment) / sizeof(environment[0]) - 1);
   int failed = posix_spawn_file_actions_init(&actions);
   if (failed) return failed;
@@ -272,6 +272,7 @@ static bool accept_hello(kiln_pool *pool, kiln_zygote *zygote, kiln_wire_in *in)
                  info.v8_version, info.build_id);
     return false;
   }
+  info.sandbox_off = pool->sandbox_off;
   if (pool->jitless && (info.layers & UINT32_C(1) << KILN_LAYER_SECCOMP))
     info.layers |= UINT32_C(1) << KILN_LAYER_JITLESS;
   if (!has_required_layers(pool, &info)) return false;

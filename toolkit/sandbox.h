@@ -20,9 +20,10 @@
 bool kiln_sandbox_prepare(pid_t parent);
 
 /* Once in the zygote, when V8 has started and no file is needed any more: namespaces, another user,
- * landlock. Returns the layers (1 << KILN_LAYER_...) that workers will have; KILN_LAYER_SECCOMP
- * among them if they can. PR_SET_PDEATHSIG is to be set again. */
-uint32_t kiln_sandbox_confine(void);
+ * landlock; with `off` none of them. Returns the layers (1 << KILN_LAYER_...) that workers will
+ * have; KILN_LAYER_SECCOMP among them if they can and are to. PR_SET_PDEATHSIG is to be set again.
+ */
+uint32_t kiln_sandbox_confine(bool off);
 
 /* Once in the zygote, if it has KILN_LAYER_PID: what its first child is to do. A pid namespace ends
  * with its first process, so this one waits until the zygote and all it has forked are gone. */

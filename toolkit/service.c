@@ -42,6 +42,9 @@ static kiln_status set_options(kiln *k, const kiln_options *options, kiln_error 
       return kiln__fail(err, KILN_EINVAL, NULL, "options are of %zu bytes, this library's of %zu",
                         options->struct_size, sizeof(kiln_options));
     }
+    if (options->sandbox_off && options->sandbox_required) {
+      return kiln__fail(err, KILN_EINVAL, NULL, "the sandbox cannot be off and required");
+    }
     k->options = *options;
   }
   kiln_options *o = &k->options;

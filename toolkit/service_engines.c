@@ -79,6 +79,7 @@ static kiln_pool_options pool_options(const kiln *k) {
                              .forks_per_zygote = k->options.forks_per_zygote,
                              .kill_grace_ms = k->options.kill_grace_ms,
                              .sandbox_required = k->options.sandbox_required,
+                             .sandbox_off = k->options.sandbox_off,
                              .jitless = k->options.jitless,
                              .large_pages = k->options.large_pages,
                              .client_share = k->options.client_share};

@@ -155,14 +155,14 @@ void kiln_zygote_serve(kiln_engine *engine, pid_t parent) {
   }
 }
 
-int kiln_zygote_main(pid_t parent, const char *v8_flags, bool large_pages) {
+int kiln_zygote_main(pid_t parent, const kiln_zygote_options *options) {
   static kiln_engine engine;
   kv8_error err;
   if (!kiln_sandbox_prepare(parent)) return EXIT_FAILURE;
-  if (start(&engine, v8_flags, &err) != KV8_OK) return EXIT_FAILURE;
-  if (large_pages) kiln__use_large_pages();
+  if (start(&engine, options->v8_flags, &err) != KV8_OK) return EXIT_FAILURE;
+  if (options->large_pages) kiln__use_large_pages();
   uint64_t data_bytes = kiln_sandbox_data_bytes();
-  uint32_t layers = kiln_sandbox_confine();
+  uint32_t layers = kiln_sandbox_confine(options->sandbox_off);
   if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
   pid_t keeper = 0;
   if (layers & UINT32_C(1) << KILN_LAYER_PID) {

@@ -201,6 +201,21 @@ START_TEST(engines_are_told) {
 }
 END_TEST
 
+START_TEST(doctor_shows_a_sandbox_that_is_off) {
+  outcome result = KILN("doctor", "--sandbox=off", "--store", "store");
+  expect_status(&result, 1);
+  ck_assert_msg(says(result.out, "required  node-18      seccomp "), "%s", result.out);
+  ck_assert_msg(says(result.out, "-> switched off by --sandbox=off\n"), "%s", result.out);
+  ck_assert(says(result.out, "ok        node-18      runs "));
+  ck_assert(says(result.out, "ok        node-18      limits "));
+  outcome_free(&result);
+  result = KILN("doctor", "--sandbox", "maybe");
+  expect_status(&result, 2);
+  ck_assert(says(result.err, "--sandbox 'maybe': must be on or off"));
+  outcome_free(&result);
+}
+END_TEST
+
 START_TEST(cache_looks_and_tidies) {
   outcome result = KILN("cache", "ls", "--store", "store");
   expect_status(&result, 1);
@@ -373,6 +388,7 @@ int main(void) {
   tcase_add_test(tcase, wrong_usage_is_status_2);
   tcase_add_test(tcase, MM06_measure_has_nodes_shape);
   tcase_add_test(tcase, engines_are_told);
+  tcase_add_test(tcase, doctor_shows_a_sandbox_that_is_off);
   tcase_add_test(tcase, cache_looks_and_tidies);
   tcase_add_test(tcase, cache_tells_what_is_in_quarantine);
   tcase_add_test(tcase, store_has_a_default_place);

@@ -34,6 +34,12 @@ static const char *const wrong[][2] = {
     {"store = a\nno-store = yes\n", "--store and --no-store: name one"},
     {"tls-cert = a\n", "--tls-cert and --tls-key: one needs the other"},
     {"rate-burst = 3\n", "--rate-burst: needs --rate"},
+    {"sandbox = no\n", ":1: sandbox 'no': must be on or off"},
+    {"sandbox = off\n",
+     "--sandbox=off: code that breaks out of V8 could do whatever kilnd's user "
+     "may; say --allow-unsandboxed, too"},
+    {"sandbox = off\nallow-unsandboxed = no\n", "--allow-unsandboxed, too"},
+    {"sandbox = off\nallow-unsandboxed = yes\n", NULL},
     {"LISTEN = 127.0.0.1:0\n", ":1: LISTEN: no such option"},
 };
 
@@ -143,6 +149,7 @@ START_TEST(round_trip) {
     if (row->kind == SECTION) fprintf(out, "[%s]\n", row->name);
     if (row->kind == FLAG && strcmp(row->name, "no-store") != 0)
       fprintf(out, "%s = yes\n", row->name);
+    if (row->kind == SWITCH) fprintf(out, "%s = off\n", row->name);
     if (row->kind == TEXT) fprintf(out, "%s = \" %s;x\"\n", row->name, row->name);
     if (row->kind == LIST) fprintf(out, "%s = one\n%s = \"two\"\n", row->name, row->name);
     if (row->kind == NUMBER || row->kind == SIZE)
@@ -169,6 +176,8 @@ START_TEST(round_trip) {
     } else if (row->kind == NUMBER || row->kind == SIZE) {
       ck_assert_msg(memcmp(a, b, sizeof(uint64_t)) == 0, "%s", row->name);
       ck_assert_msg(memcmp(a, &row->preset, sizeof(uint64_t)) != 0, "%s", row->name);
+    } else if (row->kind == SWITCH) {
+      ck_assert(!*(const bool *)a && !*(const bool *)b);
     } else if (row->kind == FLAG) {
       ck_assert_msg(*(const bool *)a == *(const bool *)b, "%s", row->name);
     } else if (row->kind == LIST) {

@@ -394,6 +394,9 @@ START_TEST(opening_tells_what_is_wrong) {
   options.heap_max_bytes = 1 << 26;
   options.memory_max_bytes = 1 << 25;
   ck_assert_int_eq(kiln_open(&options, &none, &error), KILN_EINVAL);
+  options = test_options(/* store= */ NULL);
+  options.sandbox_off = options.sandbox_required = true;
+  ck_assert_int_eq(kiln_open(&options, &none, &error), KILN_EINVAL);
   ck_assert_ptr_null(none);
   kiln_close(NULL, 0);
 }
