@@ -4,17 +4,20 @@
 //
 // ANSWER is one or more of these, with "or" between them:
 //   ok, ok=JSON       200; the result is this
+//   is=JSON           200; the whole body is this
 //   throw, throw=NAME 422, outcome exception; the error's name is this
 //   time, memory, crash 422, outcome time_limit, memory_limit, crashed
 //   STATUS [CODE]     this status, with this code
 //   closed, open      of raw connections: closed without an answer; none is due
 // OPERATION: run, bake or compile with ?OPTIONS (script files: TEXT is the source); METHOD TARGET [TYPE] (TEXT is an
-// expression for the body); raw (TEXT is what goes over the connection, see raw.txt).
+// expression for the body); raw (TEXT is what goes over the connection, see raw.txt); steps (requests that need each
+// other, see steps.js), or alone: the same when no other case runs.
 'use strict';
 
 const fs = require('fs');
 const path = require('path');
 const { isDeepStrictEqual } = require('util');
+const { parse: parseSteps } = require('./steps.js');
 
 const OPERATIONS = { run: '/v1/run', bake: '/v1/createCachedData', compile: '/v1/compile' };
 const TYPES = { js: 'text/javascript', json: 'application/json' };
@@ -27,6 +30,7 @@ function parseAnswer(text, where) {
       const [, name, value] = outcome;
       return { status: name === 'ok' ? 200 : 422, outcome: OUTCOMES[name], value: name === 'ok' && value ? JSON.parse(value) : value };
     }
+    if (word.startsWith('is=')) return { status: 200, body: JSON.parse(word.slice(3)) };
     const status = word.match(/^(\d{3})(?: (ERR_\w+))?$/);
     if (status) return { status: Number(status[1]), code: status[2] };
     if (word === 'closed' || word === 'open') return { status: word };
@@ -41,6 +45,7 @@ function encodeOptions(text) {
 
 function parseOperation(text, body, where) {
   if (text === 'raw') return { raw: body };
+  if (text === 'steps' || text === 'alone') return { steps: parseSteps(body, where) };
   const [word, options] = text.split(/\?(.*)/s);
   if (OPERATIONS[word]) {
     const timeout = Number((/(?:^|&)timeout=(\d+)/.exec(options) || [])[1]);
@@ -66,7 +71,7 @@ function load(folder = path.join(__dirname, 'cases')) {
       const [answer, operation, ...rest] = line.split(' | ');
       if (rest.length === 0) throw new Error(`${where}: must be ANSWER | OPERATION | TEXT`);
       const text = rest.join(' | ');
-      cases.push({ where, category, line, answers: parseAnswer(answer, where), make: () => parseOperation(operation, text, where) });
+      cases.push({ where, category, line, alone: operation === 'alone', answers: parseAnswer(answer, where), make: () => parseOperation(operation, text, where) });
     });
   }
   return cases;
@@ -83,6 +88,7 @@ function parseBody(got) {
 function matches(wanted, got, json) {
   if (wanted.status !== got.status) return false;
   if (wanted.code && (!json || !json.error || json.error.code !== wanted.code)) return false;
+  if ('body' in wanted) return json !== null && isDeepStrictEqual(json, wanted.body);
   if (!wanted.outcome) return true;
   if (wanted.outcome === 'ok') {
     if (json && 'outcome' in json && json.outcome !== 'ok') return false;
