@@ -16,6 +16,8 @@
 #include "toolkit/pool_private.h"
 #include "toolkit/status.h"
 
+enum { SESSION_GRACE_MS = 1000 }; /* at least */
+
 /* ---- as its users see it ----------------------------------------------------------------------
  */
 
@@ -274,6 +276,12 @@ void kiln__session_on_channel(kiln_pool *pool, kiln_worker *worker) {
 /* ---- giving it a command ----------------------------------------------------------------------
  */
 
+/* A job that is killed has its answer nonetheless; a session that is killed is lost. So it has more
+ * time to say that V8 ended the command, which on a busy machine may take a while. */
+static unsigned grace_ms(const kiln_pool *pool) {
+  return pool->kill_grace_ms > SESSION_GRACE_MS ? pool->kill_grace_ms : SESSION_GRACE_MS;
+}
+
 bool kiln__session_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
   kiln_pool_session *session = task->session;
   bool is_new = session->worker == NULL;
@@ -286,7 +294,7 @@ bool kiln__session_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task)
     return true;
   }
   task->started_ns = now;
-  worker->due_ns = now + ((uint64_t)task->timeout_ms + pool->kill_grace_ms) * UINT64_C(1000000);
+  worker->due_ns = now + ((uint64_t)task->timeout_ms + grace_ms(pool)) * UINT64_C(1000000);
   worker->task = task;
   if (is_new) {
     session->worker = worker;

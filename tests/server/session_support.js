@@ -17,6 +17,11 @@ class Kilnd {
     kilnd.agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
     kilnd.child = spawn(program, ['--listen', '127.0.0.1:0', '--store', path.join(kilnd.temp, 'store'), '--engine-program', engine,
       ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Whatever ends this script, nobody is left behind.
+    process.once('exit', () => {
+      kilnd.child.kill('SIGKILL');
+      fs.rmSync(kilnd.temp, { recursive: true, force: true, maxRetries: 20 });
+    });
     kilnd.log = '';
     kilnd.child.stderr.on('data', (chunk) => { kilnd.log += chunk; });
     kilnd.ended = new Promise((resolve) => kilnd.child.on('exit', (code, signal) => resolve(signal || code)));
@@ -32,10 +37,11 @@ class Kilnd {
     return kilnd;
   }
 
+  // Who still waits for an answer gets it.
   async stop() {
-    this.agent.destroy();
     this.child.kill('SIGTERM');
     const how = await this.ended;
+    this.agent.destroy();
     fs.rmSync(this.temp, { recursive: true, force: true });
     return how;
   }
@@ -136,30 +142,46 @@ class Context {
 const WITH = Number(process.versions.node.split('.')[0]) >= 22 ? 'with' : 'assert';
 const UNDEFINED = { type: 'undefined' };
 
+async function until(probe) {
+  for (const end = Date.now() + 20000; ;) {
+    const found = await probe();
+    if (found) return found;
+    assert.ok(Date.now() < end, 'in 20 s');
+  }
+}
+
 // Collects tests, runs them one after the other, prints what failed. A test's name begins with the ids of the rows it
 // is for.
 class Suite {
   constructor() {
     this.tests = [];
     this.ids = new Set();
+    this.failed = new Set();
     this.test = (ids, name, body) => {
       for (const id of ids.split(' ').filter(Boolean)) this.ids.add(id);
       this.tests.push({ ids, name, body });
     };
   }
+  fail(test, error) {
+    this.failed.add(test);
+    console.log(`not ok - ${test.ids} ${test.name}\n${error.stack}`);
+  }
   async run(kilnd, only) {
-    let failed = 0;
-    for (const { ids, name, body } of this.tests) {
-      if (only && !`${ids} ${name}`.includes(only)) continue;
+    let running;
+    // A test that fails may leave requests that nobody waits for any more; they must not end the script.
+    const stray = (error) => this.fail(running, error);
+    process.on('unhandledRejection', stray);
+    for (running of this.tests) {
+      if (only && !`${running.ids} ${running.name}`.includes(only)) continue;
       try {
-        await body(kilnd);
+        await running.body(kilnd);
       } catch (error) {
-        failed++;
-        console.log(`not ok - ${ids} ${name}\n${error.stack}`);
+        this.fail(running, error);
       }
     }
-    return failed;
+    process.off('unhandledRejection', stray);
+    return this.failed.size;
   }
 }
 
-module.exports = { Kilnd, Context, Suite, UNDEFINED, WITH };
+module.exports = { Kilnd, Context, Suite, UNDEFINED, WITH, until };

@@ -100,6 +100,27 @@ START_TEST(what_v8_cannot_terminate_ends_the_session) {
 }
 END_TEST
 
+static uint64_t now_ms(void) {
+  struct timespec now;
+  (void)clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+START_TEST(a_busy_machine_has_a_second_to_end_the_command) {
+  kiln_options options = session_options(/* store= */ NULL);
+  options.kill_grace_ms = 1; /* of jobs */
+  kiln_close(k, 5000);
+  k = open_kiln(&options);
+  make_context(k, NULL, context);
+  reply one;
+  uint64_t begun = now_ms();
+  run_in(k, context, "[].indexOf.call({length: 2 ** 53 - 1})", 50, &one);
+  assert_gone(&one, "time_limit");
+  ck_assert_uint_ge(now_ms() - begun, 1050);
+  reply_release(&one);
+}
+END_TEST
+
 static const char *const bombs[] = {
     "var a = []; for (;;) a.push(new Array(100000).fill(1))",
     "var s = 'x'; for (;;) s = s + s + [s.length, {}]",
@@ -499,6 +520,7 @@ int main(void) {
   tcase_add_checked_fixture(tcase, setup, teardown);
   tcase_add_test(tcase, a_time_limit_ends_the_command_alone);
   tcase_add_test(tcase, what_v8_cannot_terminate_ends_the_session);
+  tcase_add_test(tcase, a_busy_machine_has_a_second_to_end_the_command);
   tcase_add_loop_test(tcase, a_memory_bomb_ends_the_session, 0,
                       (int)(sizeof(bombs) / sizeof(bombs[0])));
   tcase_add_test(tcase, too_many_buffers_are_an_exception);
