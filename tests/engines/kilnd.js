@@ -5,32 +5,20 @@
 'use strict';
 
 const assert = require('assert');
-const { spawn, spawnSync } = require('child_process');
+const { spawnSync } = require('child_process');
 const fs = require('fs');
-const http = require('http');
-const os = require('os');
 const path = require('path');
+const { Kilnd, temporaryFolder } = require('../kilnd.js');
+const { request } = require('../http.js');
 
-const [kilnd, program, nodes, registry, loader] = process.argv.slice(2);
-const temp = fs.mkdtempSync(path.join(os.tmpdir(), 'kiln-kilnd-'));
+const [kilndProgram, program, nodes, registry, loader] = process.argv.slice(2);
+const temp = temporaryFolder();
 const VERSIONS = { 18: 'node-18.20.4', 20: 'node-20.20.2', 22: 'node-22.23.3', 24: 'node-24.21.0', 26: 'node-26.10.0' };
 const text = `const words = ${JSON.stringify('a b c'.repeat(2000))}.split(' ');\nmodule.exports = words.length;\n`;
 
-const server = spawn(kilnd, ['--listen', '127.0.0.1:0', '--store', path.join(temp, 'store'), '--engines-dir', registry,
-  '--engine-program', program, '--engine', 'default', ...Object.keys(VERSIONS).flatMap((version) => ['--engine', VERSIONS[version]])],
-{ stdio: ['ignore', 'pipe', 'inherit'] });
-
-let port;
+let kilnd;
 function ask(method, url, body, headers = {}) {
-  return new Promise((resolve, reject) => {
-    const request = http.request({ port, method, path: url, headers: body === undefined ? headers : { 'Content-Type': 'text/javascript', ...headers } }, (response) => {
-      const chunks = [];
-      response.on('data', (chunk) => chunks.push(chunk));
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, bytes: Buffer.concat(chunks), json: () => JSON.parse(Buffer.concat(chunks)) }));
-    });
-    request.on('error', reject);
-    request.end(body);
-  });
+  return request(kilnd.port, method, url, { body, headers: body === undefined ? headers : { 'Content-Type': 'text/javascript', ...headers } });
 }
 
 const tests = {
@@ -121,7 +109,7 @@ const tests = {
     fs.writeFileSync(path.join(temp, 'lib.js'), text);
     fs.writeFileSync(app, "console.log(require('./lib.js'));\n");
     for (const version of ['22', '24']) {
-      const result = spawnSync(path.join(nodes, `node-${version}`, 'bin/node'), ['--require', loader, app], { encoding: 'utf8', env: { PATH: process.env.PATH, KILN_URL: `http://127.0.0.1:${port}`, KILN_DEBUG: '1' } });
+      const result = spawnSync(path.join(nodes, `node-${version}`, 'bin/node'), ['--require', loader, app], { encoding: 'utf8', env: { PATH: process.env.PATH, KILN_URL: `http://127.0.0.1:${kilnd.port}`, KILN_DEBUG: '1' } });
       assert.strictEqual(result.status, 0, result.stderr);
       assert.match(result.stderr, /used '.*lib\.js'/);
     }
@@ -129,15 +117,7 @@ const tests = {
 };
 
 async function main() {
-  port = await new Promise((resolve, reject) => {
-    let said = '';
-    server.on('exit', (code) => reject(new Error(`kilnd ended with ${code}`)));
-    server.stdout.on('data', (data) => {
-      said += data;
-      const found = said.match(/listening on http:.*:(\d+)\n/);
-      if (found) resolve(Number(found[1]));
-    });
-  });
+  kilnd = await Kilnd.start(kilndProgram, program, ['--engines-dir', registry, '--engine', 'default', ...Object.values(VERSIONS).flatMap((name) => ['--engine', name])]);
   let failures = 0;
   for (const [name, test] of Object.entries(tests)) {
     try {
@@ -148,14 +128,13 @@ async function main() {
       console.log(`not ok ${name}\n${error.stack}`);
     }
   }
+  const status = await kilnd.stop();
+  if (failures > 0 || status !== 0) console.log(`kilnd ended with ${status}:\n${kilnd.log}`);
   const count = Object.keys(tests).length;
   console.log(`${Math.floor((100 * (count - failures)) / count)}%: Checks: ${count}, Failures: ${failures}, Errors: 0`);
-  process.exitCode = failures === 0 ? 0 : 1;
+  process.exitCode = failures === 0 && status === 0 ? 0 : 1;
 }
 main().catch((error) => {
   console.log(error.stack);
   process.exitCode = 1;
-}).finally(() => {
-  server.on('exit', () => fs.rmSync(temp, { recursive: true, force: true }));
-  server.kill();
 });

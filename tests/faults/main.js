@@ -10,7 +10,9 @@
 
 const fs = require('fs');
 const path = require('path');
-const { Kilnd, childrenOf, descriptorsOf, read, statusOf, sleep } = require('../hostile/kilnd.js');
+const { setTimeout: sleep } = require('timers/promises');
+const { Kilnd, temporaryFolder } = require('../kilnd.js');
+const { childrenOf, descriptorsOf, read, statusOf } = require('../processes.js');
 const { ask } = require('../hostile/client.js');
 const { Load, now } = require('./load.js');
 
@@ -74,8 +76,8 @@ async function checkLedger(where) {
 
 async function restart(where) {
   await load.quietly(async () => {
-    const ended = await kilnd.stop();
-    if (ended.code !== 0) problems.push(`${where}: kilnd ended with ${ended.code} ${ended.signal}\n${kilnd.log.slice(-3000)}`);
+    const ended = await kilnd.stop({ keep: true });
+    if (ended !== 0) problems.push(`${where}: kilnd ended with ${ended}\n${kilnd.log.slice(-3000)}`);
     await kilnd.run();
   });
 }
@@ -83,8 +85,8 @@ async function restart(where) {
 async function startAgainWithNewStore(where) {
   await load.quietly(async () => {
     load.forget();
-    const ended = await kilnd.stop();
-    if (ended.code !== 0) problems.push(`${where}: kilnd ended with ${ended.code} ${ended.signal}\n${kilnd.log.slice(-3000)}`);
+    const ended = await kilnd.stop({ keep: true });
+    if (ended !== 0) problems.push(`${where}: kilnd ended with ${ended}\n${kilnd.log.slice(-3000)}`);
     fs.rmSync(kilnd.store, { recursive: true, force: true });
     await kilnd.run();
   });
@@ -200,14 +202,14 @@ function judge(window, notes) {
 }
 
 async function main() {
-  const folder = fs.mkdtempSync(path.join(require('os').tmpdir(), 'kiln-faults-'));
-  const controlPath = path.join(folder, 'control');
+  const controlPath = path.join(temporaryFolder(), 'control');
   fs.writeFileSync(controlPath, Buffer.alloc(CONTROL_BYTES));
   controlFile = fs.openSync(controlPath, 'r+');
   control('seed', wanted.seed * 2 + 1);
   console.log(`seed ${wanted.seed}, ${wanted.clients} clients`);
-  const env = { LD_PRELOAD: preload, KILN_FAULTS: controlPath, KILN_FAULTS_BELOW: path.join(require('os').tmpdir(), 'kiln-hostile-') };
-  kilnd = await Kilnd.start(kilndProgram, engineProgram, ['--workers', String(WORKERS), '--heap-max', '64M', '--timeout-default', '1500', '--timeout-max', '2000', '--hot-ms', '20'], env);
+  const dir = temporaryFolder();
+  const env = { LD_PRELOAD: preload, KILN_FAULTS: controlPath, KILN_FAULTS_BELOW: dir };
+  kilnd = await Kilnd.start(kilndProgram, engineProgram, ['--workers', String(WORKERS), '--heap-max', '64M', '--timeout-default', '1500', '--timeout-max', '2000', '--hot-ms', '20'], { dir, env });
   load = new Load(() => kilnd.port, random);
   const clients = Array.from({ length: wanted.clients }, () => load.client());
   const names = Object.keys(phases).filter((name) => name.includes(wanted.only));
@@ -247,9 +249,7 @@ async function main() {
   await Promise.race([Promise.all(clients), sleep(20000)]);
   load.agent.destroy();
   const ended = await kilnd.stop();
-  if (ended.code !== 0) problems.push(`kilnd ended with ${ended.code} ${ended.signal}\n${kilnd.log.slice(-3000)}`);
-  kilnd.remove();
-  fs.rmSync(folder, { recursive: true, force: true });
+  if (ended !== 0) problems.push(`kilnd ended with ${ended}\n${kilnd.log.slice(-3000)}`);
   for (const problem of problems) console.log(`not ok ${problem}`);
   console.log(`${problems.length === 0 ? 100 : 99}%: Checks: ${total.requests}, Failures: ${problems.length}, Errors: 0`);
   process.exit(problems.length === 0 ? 0 : 1);

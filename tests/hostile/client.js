@@ -3,31 +3,17 @@
 // Sends the requests of the table: ordinary ones, and bytes on a connection with pauses, halves and ends as written.
 'use strict';
 
-const http = require('http');
 const net = require('net');
+const { request } = require('../http.js');
 
-// {status, body, type, ms}; rejects if the connection ends without an answer.
-function ask(port, { method, target, type, body }, agent, limitMs = 60000) {
-  return new Promise((resolve, reject) => {
-    const started = process.hrtime.bigint();
-    const headers = { Host: 'localhost' };
-    if (type) headers['Content-Type'] = type;
-    if (body && (body.length > 0 || method === 'POST')) headers['Content-Length'] = Buffer.byteLength(body);
-    const request = http.request({ host: '127.0.0.1', port, method, path: target, headers, agent }, (response) => {
-      const chunks = [];
-      response.on('data', (chunk) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('aborted', () => reject(new Error('the answer was cut')));
-      response.on('end', () => {
-        request.answered = true;
-        const bytes = Buffer.concat(chunks);
-        resolve({ status: response.statusCode, type: response.headers['content-type'], headers: response.headers, bytes, body: bytes.toString(), ms: Number(process.hrtime.bigint() - started) / 1e6 });
-      });
-    });
-    request.setTimeout(limitMs, () => request.destroy(new Error(`no answer within ${limitMs} ms`)));
-    request.on('error', (error) => request.answered || reject(error));
-    request.end(body);
-  });
+// {status, body, type, ms, ...}; rejects if the connection ends without an answer.
+async function ask(port, { method, target, type, body }, agent, limitMs = 60000) {
+  const started = process.hrtime.bigint();
+  const headers = { Host: 'localhost' };
+  if (type) headers['Content-Type'] = type;
+  if (body && (body.length > 0 || method === 'POST')) headers['Content-Length'] = Buffer.byteLength(body);
+  const { status, headers: got, bytes, text } = await request(port, method, target, { headers, body, agent, limitMs });
+  return { status, type: got['content-type'], headers: got, bytes, body: text, ms: Number(process.hrtime.bigint() - started) / 1e6 };
 }
 
 // ---- raw connections

@@ -6,9 +6,10 @@
 'use strict';
 
 const http = require('http');
+const { setTimeout: sleep } = require('timers/promises');
 const { parentPort, workerData } = require('worker_threads');
 const { ask } = require('./client.js');
-const { childrenOf, statusOf, privateOf, sleep } = require('./kilnd.js');
+const { childrenOf, statusOf, privateOf } = require('../processes.js');
 
 const { port, pid, engine, pauseMs } = workerData;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });

@@ -9,7 +9,9 @@
 
 const { Worker } = require('worker_threads');
 const path = require('path');
-const { Kilnd, descriptorsOf, statusOf, sleep } = require('./kilnd.js');
+const { setTimeout: sleep } = require('timers/promises');
+const { Kilnd } = require('../kilnd.js');
+const { descriptorsOf, statusOf } = require('../processes.js');
 const { load, judge } = require('./table.js');
 const { ask, converse } = require('./client.js');
 const { follow } = require('./steps.js');
@@ -155,8 +157,7 @@ async function round(wanted, engine, cases, tally) {
     await honest.terminate();
   }
   const ended = await kilnd.stop();
-  if (ended.code !== 0) problems.push(`kilnd ended with ${ended.code} ${ended.signal}: ${kilnd.log.slice(-2000)}`);
-  kilnd.remove();
+  if (ended !== 0) problems.push(`kilnd ended with ${ended}: ${kilnd.log.slice(-2000)}`);
   return problems;
 }
 

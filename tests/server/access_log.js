@@ -8,7 +8,7 @@ const fs = require('fs');
 const net = require('net');
 const path = require('path');
 const { spawnSync } = require('child_process');
-const { Kilnd, runCases, assert, JSON: JSON_TYPE } = require('./kilnd.js');
+const { Kilnd, runCases, assert, temporaryFolder, until, JSON: JSON_TYPE } = require('./support.js');
 
 const [program, engine] = process.argv.slice(2);
 const FIELDS = ['time', 'id', 'client', 'method', 'route', 'status', 'outcome', 'bytesIn', 'bytesOut', 'durationUs', 'cache', 'key', 'engine', 'end'];
@@ -41,14 +41,13 @@ const raw = (kilnd, bytes) => new Promise((resolve) => {
 });
 
 let kilnd;
-let file;
+const file = path.join(temporaryFolder(), 'access.log');
 const lines = () => jsonLines(fs.readFileSync(file, 'utf8'));
-const lineOf = (id) => kilnd.until(`the line of ${id}`, () => lines().find((one) => one.id === id));
+const lineOf = (id) => until(`the line of ${id}`, () => lines().find((one) => one.id === id));
 
 const cases = {
   async 'the client\'s id is taken if it is safe'() {
-    kilnd = await Kilnd.start(program, engine, ['--access-log-json', '--access-log-file', path.join(fs.mkdtempSync(path.join(require('os').tmpdir(), 'log-')), 'access.log')]);
-    file = kilnd.child.spawnargs[kilnd.child.spawnargs.indexOf('--access-log-file') + 1];
+    kilnd = await Kilnd.start(program, engine, ['--access-log-json', '--access-log-file', file]);
     for (const id of ['a', 'A.b_c-9', 'x'.repeat(64)])
       assert.strictEqual((await kilnd.ask('GET', '/healthz', { headers: { 'X-Request-Id': id } })).headers['x-request-id'], id);
     const made = new Set();
@@ -86,7 +85,7 @@ const cases = {
       assert.strictEqual(line.cache, i === 0 ? 'hit' : 'hot');
       assert.strictEqual(line.key, key.slice(0, 12));
       assert.strictEqual(line.route, '/v1/cachedData/{key}');
-      assert.strictEqual(line.bytesOut, answer.body.length);
+      assert.strictEqual(line.bytesOut, answer.bytes.length);
     }
   },
   async 'what a line says'() {
@@ -97,7 +96,7 @@ const cases = {
     assert(Math.abs(Date.parse(time) - Date.now()) < 60000 && durationUs > 0 && durationUs < 60e6);
     assert.deepStrictEqual(rest, {
       id: 'bake', client: '127.0.0.1', method: 'POST', route: '/v1/createCachedData', status: 200, outcome: 'ok', bytesIn: source.length,
-      bytesOut: answer.body.length, cache: 'miss', key: answer.headers['kiln-key'].slice(0, 12), engine: answer.headers['kiln-engine'],
+      bytesOut: answer.bytes.length, cache: 'miss', key: answer.headers['kiln-key'].slice(0, 12), engine: answer.headers['kiln-engine'],
     });
     for (const [id, body, wanted] of [['ok', '1', 'ok'], ['throws', 'throw 1', 'exception'], ['loops', 'for(;;);', 'time_limit']]) {
       await kilnd.post('/v1/run?timeout=200', body, undefined, { 'X-Request-Id': id });
@@ -136,7 +135,7 @@ const cases = {
     const socket = net.connect(kilnd.port, '127.0.0.1');
     socket.on('error', () => {});
     socket.write('POST /v1/run HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: half\r\nContent-Type: text/javascript\r\nContent-Length: 9\r\n\r\n1');
-    await kilnd.until('the request', async () => (await kilnd.ask('GET', '/metrics')).text.includes('\nkiln_http_requests_in_flight 2\n'));
+    await until('the request', async () => (await kilnd.ask('GET', '/metrics')).text.includes('\nkiln_http_requests_in_flight 2\n'));
     socket.destroy();
     const line = await lineOf('half');
     assert.deepStrictEqual([line.status, line.end], [0, 'aborted']);
@@ -148,11 +147,11 @@ const cases = {
     const before = lines().length;
     const ask = async () => { while (asked < total) await kilnd.ask('GET', '/healthz', { headers: { 'X-Request-Id': `hup-${asked++}` } }); };
     const asking = [ask(), ask(), ask()];
-    await kilnd.until('some', () => asked > 100);
+    await until('some', () => asked > 100);
     fs.renameSync(file, moved);
     kilnd.child.kill('SIGHUP');
     await Promise.all(asking);
-    await kilnd.until('the new file', async () => (await kilnd.ask('GET', '/healthz')) && fs.existsSync(file) && lines().length > 0);
+    await until('the new file', async () => (await kilnd.ask('GET', '/healthz')) && fs.existsSync(file) && lines().length > 0);
     const ids = [moved, file].flatMap((one) => jsonLines(fs.readFileSync(one, 'utf8'))).map((one) => one.id).filter((id) => id.startsWith('hup-'));
     assert.strictEqual(new Set(ids).size, total);
     assert(before > 0 && ids.length === total);
@@ -161,18 +160,17 @@ const cases = {
     const hidden = `${path.dirname(file)}.away`;
     fs.renameSync(path.dirname(file), hidden);
     kilnd.child.kill('SIGHUP');
-    await kilnd.until('a complaint', () => kilnd.log.includes('error') && kilnd.log.includes('access-log'));
+    await until('a complaint', () => kilnd.log.includes('error') && kilnd.log.includes('access-log'));
     fs.renameSync(hidden, path.dirname(file));
     await kilnd.ask('GET', '/healthz', { headers: { 'X-Request-Id': 'kept' } });
     await lineOf('kept');
     assert.strictEqual(await kilnd.stop(), 0);
-    fs.rmSync(path.dirname(file), { recursive: true });
   },
   async 'text, on standard error'() {
     kilnd = await Kilnd.start(program, engine, ['--access-log', '--no-store'], { store: false });
     await kilnd.post('/v1/run', '1', undefined, { 'X-Request-Id': 'one' });
     await kilnd.ask('GET', '/n%20x=y%0ainfo', { headers: { 'X-Request-Id': 'two' } });
-    await kilnd.until('lines', () => kilnd.log.includes('id=two'));
+    await until('lines', () => kilnd.log.includes('id=two'));
     assert.strictEqual(await kilnd.stop(), 0);
     const [one, two] = textLines(kilnd.log);
     assert.deepStrictEqual([one.id, one.method, one.route, one.status, one.outcome, one.in], ['one', 'POST', '/v1/run', '200', 'ok', '1']);

@@ -5,8 +5,9 @@
 
 const fs = require('fs');
 const net = require('net');
-const { Kilnd, runCases, assert, JSON: JSON_TYPE } = require('./kilnd.js');
+const { Kilnd, runCases, assert, until, JSON: JSON_TYPE } = require('./support.js');
 const { parse } = require('./prometheus.js');
+const { descriptorsOf } = require('../processes.js');
 
 const [program, engine] = process.argv.slice(2);
 const read = async (kilnd) => {
@@ -119,7 +120,7 @@ const cases = {
       return answer;
     };
     let length;
-    await moved(kilnd, async () => (length = (await bake()).body.length), [
+    await moved(kilnd, async () => (length = (await bake()).bytes.length), [
       ['kiln_lookups_total', { result: 'miss' }, 1],
       ['kiln_lookups_total', { result: 'hit' }, 0],
       ['kiln_lookup_reasons_total', { reason: 'never_baked' }, 1],
@@ -140,7 +141,7 @@ const cases = {
   },
   async 'bytes of the answer: none for HEAD and 304'() {
     const etag = (await kilnd.ask('GET', `/v1/cachedData/${key}`)).headers.etag;
-    const page = async () => (await kilnd.ask('GET', '/metrics')).body.length;
+    const page = async () => (await kilnd.ask('GET', '/metrics')).bytes.length;
     const total = async () => (await read(kilnd)).get('kiln_http_response_body_bytes_total');
     const first = await total();
     const size = await page();
@@ -160,14 +161,14 @@ const cases = {
     });
     const before = await read(kilnd);
     await open();
-    await kilnd.until('a connection', async () => (await read(kilnd)).get('kiln_http_connections') === before.get('kiln_http_connections') + 1);
+    await until('a connection', async () => (await read(kilnd)).get('kiln_http_connections') === before.get('kiln_http_connections') + 1);
     (await open()).write('GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n');
-    await kilnd.until('a malformed head', async () => (await read(kilnd)).get('kiln_http_refused_malformed_total') === before.get('kiln_http_refused_malformed_total') + 1);
+    await until('a malformed head', async () => (await read(kilnd)).get('kiln_http_refused_malformed_total') === before.get('kiln_http_refused_malformed_total') + 1);
     const half = await open();
     half.write('POST /v1/run HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/javascript\r\nContent-Length: 100\r\n\r\n1');
-    await kilnd.until('a request in flight', async () => (await read(kilnd)).get('kiln_http_requests_in_flight') === 2);
+    await until('a request in flight', async () => (await read(kilnd)).get('kiln_http_requests_in_flight') === 2);
     half.destroy();
-    await kilnd.until('an aborted request', async () => (await read(kilnd)).get('kiln_http_requests_aborted_total') > before.get('kiln_http_requests_aborted_total'));
+    await until('an aborted request', async () => (await read(kilnd)).get('kiln_http_requests_aborted_total') > before.get('kiln_http_requests_aborted_total'));
     const none = R('/v1/run', 'POST', 'none');
     assert.strictEqual((await read(kilnd)).get(requests, none), before.get(requests, none) + 1);
     sockets.forEach((socket) => socket.destroy());
@@ -187,9 +188,9 @@ const cases = {
   },
   async 'the process'() {
     const found = await read(kilnd);
-    const fds = fs.readdirSync(`/proc/${kilnd.child.pid}/fd`).length;
+    const fds = descriptorsOf(kilnd.pid);
     assert(Math.abs(found.get('process_open_fds') - fds) <= 3, `${found.get('process_open_fds')} of ${fds} descriptors`);
-    const status = fs.readFileSync(`/proc/${kilnd.child.pid}/status`, 'utf8');
+    const status = fs.readFileSync(`/proc/${kilnd.pid}/status`, 'utf8');
     const resident = 1024 * Number(/VmRSS:\s+(\d+)/.exec(status)[1]);
     assert(Math.abs(found.get('process_resident_memory_bytes') / resident - 1) < 0.3);
     const age = Date.now() / 1000 - found.get('process_start_time_seconds');
@@ -201,8 +202,8 @@ const cases = {
     const lost = { cause: 'lost' };
     const before = await read(kilnd);
     kilnd.killEngines();
-    await kilnd.until('a restart', async () => (await read(kilnd)).get('kiln_engine_restarts_total', lost) >= before.get('kiln_engine_restarts_total', lost) + 1);
-    await kilnd.until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
+    await until('a restart', async () => (await read(kilnd)).get('kiln_engine_restarts_total', lost) >= before.get('kiln_engine_restarts_total', lost) + 1);
+    await until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
   },
   async 'hits of an earlier life save an unknown time'() {
     await kilnd.stop({ keep: true });

@@ -4,10 +4,9 @@
 'use strict';
 
 const fs = require('fs');
-const os = require('os');
 const path = require('path');
 const { spawnSync } = require('child_process');
-const { Kilnd, runCases, assert } = require('./kilnd.js');
+const { Kilnd, runCases, assert, temporaryFolder, until } = require('./support.js');
 
 const [program, engine] = process.argv.slice(2);
 const isRoot = process.getuid() === 0;
@@ -28,7 +27,7 @@ async function useAll(kilnd) {
   assert.strictEqual((await kilnd.post('/v1/createCachedData', source)).headers['kiln-cache'], 'miss');
   const hit = await kilnd.post('/v1/createCachedData', source);
   assert.strictEqual(hit.headers['kiln-cache'], 'hit');
-  for (let i = 0; i < 3; i++) assert.strictEqual((await kilnd.ask('GET', `/v1/cachedData/${hit.headers['kiln-key']}`)).body.length, hit.body.length);
+  for (let i = 0; i < 3; i++) assert.strictEqual((await kilnd.ask('GET', `/v1/cachedData/${hit.headers['kiln-key']}`)).bytes.length, hit.bytes.length);
   for (const target of ['/v1/stats', '/v1/engines', '/metrics', '/readyz', '/v1/openapi.json', `/v1/explain?key=${hit.headers['kiln-key']}`])
     assert.strictEqual((await kilnd.ask('GET', target)).status, 200, target);
 }
@@ -39,7 +38,7 @@ const cases = {
     const sanitized = /__asan_init/.test(fs.readFileSync(program, 'latin1'));
     // A thread takes its name when it has begun.
     const named = (one) => one.filter(({ name }) => /^(MHD-|kilnd-reaper)/.test(name)).length >= 4;
-    const found = await kilnd.until('threads', () => [threads(kilnd.child.pid)].find(named));
+    const found = await until('threads', () => [threads(kilnd.pid)].find(named));
     const of = (test) => found.filter((one) => test(one.name)).map((one) => one.seccomp);
     const wanted = sanitized ? '0' : '2';
     const http = of((name) => name.startsWith('MHD-'));
@@ -56,11 +55,11 @@ const cases = {
   async 'what starts late still starts: a new zygote after the last was killed'() {
     const kilnd = await Kilnd.start(program, engine);
     kilnd.killEngines();
-    await kilnd.until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
+    await until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
     assert.strictEqual(await kilnd.stop(), 0);
   },
   async '--user: kilnd and its engines are that user'() {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'kilnd-user-'));
+    const dir = temporaryFolder();
     const store = path.join(dir, 'store');
     const log = path.join(dir, 'access.log');
     const options = ['--user', 'nobody', '--access-log-file', log, '--store', store];
@@ -69,18 +68,17 @@ const cases = {
       const ended = spawnSync(program, ['--listen', '127.0.0.1:0', '--engine-program', engine, ...options], { encoding: 'utf8' });
       assert.deepStrictEqual([ended.status, ended.stderr], [1, "kilnd: --user 'nobody': Operation not permitted\n"]);
       console.log('--user: not root, so only the refusal was tried');
-      fs.rmSync(dir, { recursive: true });
       return;
     }
     const [uid, gid] = [idOf('-u', 'nobody'), idOf('-g', 'nobody')];
     fs.chmodSync(dir, 0o755); // root's: nobody may not write here
     fs.chownSync(store, uid, gid);
     const kilnd = await Kilnd.start(program, engine, options, { store: false, dir });
-    for (const one of threads(kilnd.child.pid)) {
+    for (const one of threads(kilnd.pid)) {
       assert.deepStrictEqual(one.uids, Array(4).fill(String(uid)));
       assert.strictEqual(one.groups, String(gid));
     }
-    const pool = fs.readdirSync(`/proc/${kilnd.child.pid}/task`).flatMap((task) => fs.readFileSync(`/proc/${kilnd.child.pid}/task/${task}/children`, 'utf8').trim().split(' ')).filter(Boolean);
+    const pool = kilnd.children();
     assert(pool.length > 0);
     for (const pid of pool) assert(threads(pid).every((one) => one.uids.every((id) => id !== '0')), `process ${pid}`);
     await useAll(kilnd);
@@ -89,7 +87,7 @@ const cases = {
     // It cannot be opened again here, and goes on.
     fs.renameSync(log, `${log}.1`);
     kilnd.child.kill('SIGHUP');
-    await kilnd.until('a complaint', () => kilnd.log.includes(' access-log '));
+    await until('a complaint', () => kilnd.log.includes(' access-log '));
     assert.strictEqual((await kilnd.ask('GET', '/readyz')).status, 200);
     assert.strictEqual(await kilnd.stop(), 0);
   },

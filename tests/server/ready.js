@@ -5,13 +5,11 @@
 
 const fs = require('fs');
 const http = require('http');
-const os = require('os');
 const path = require('path');
-const { Kilnd, runCases, assert } = require('./kilnd.js');
+const { Kilnd, runCases, assert, temporaryFolder, until } = require('./support.js');
 
 const [program, engine] = process.argv.slice(2).map((one) => path.resolve(one));
-const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'kilnd-ready-'));
-const link = path.join(folder, 'engine');
+const link = path.join(temporaryFolder(), 'engine');
 let kilnd;
 
 const ready = async (agent) => {
@@ -22,7 +20,7 @@ const ready = async (agent) => {
   assert.strictEqual(answer.headers['retry-after'], answer.status === 200 ? undefined : '1');
   return body;
 };
-const until = (what, test) => kilnd.until(what, async () => test(await ready()));
+const untilReady = (what, test) => until(what, async () => test(await ready()));
 const healthy = async () => assert.strictEqual((await kilnd.ask('GET', '/healthz')).status, 200);
 
 function pointTo(target) {
@@ -41,15 +39,15 @@ const cases = {
   async 'an engine that cannot be started'() {
     pointTo('/bin/false');
     kilnd.killEngines();
-    const body = await until('a missing engine', (one) => one.status === 'not_ready' && one);
+    const body = await untilReady('a missing engine', (one) => one.status === 'not_ready' && one);
     assert(/^engine \S+: no process is ready$/.test(body.notReady[0]) && body.engines[0].ready === false && body.store.ready);
     await healthy();
     pointTo(engine);
-    await until('the engine', (one) => one.status === 'ready');
-    await kilnd.until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
+    await untilReady('the engine', (one) => one.status === 'ready');
+    await until('a run', async () => (await kilnd.post('/v1/run', '1')).status === 200);
   },
   async 'a store that was moved away, and another in its place'() {
-    const store = path.join(kilnd.dir, 'store');
+    const { store } = kilnd;
     assert.strictEqual((await kilnd.post('/v1/compile', '1')).status, 200);
     fs.renameSync(store, `${store}.away`);
     const body = await ready();
@@ -67,9 +65,9 @@ const cases = {
     const options = { agent, headers: { 'X-Request-Id': 'first' } };
     await kilnd.ask('GET', '/readyz', options);
     const run = kilnd.post('/v1/run?timeout=3000', 'for (;;);');
-    await kilnd.until('the run', async () => (await kilnd.ask('GET', '/v1/stats', { agent })).json().kiln.jobs_running === 1);
+    await until('the run', async () => (await kilnd.ask('GET', '/v1/stats', { agent })).json().kiln.jobs_running === 1);
     kilnd.child.kill('SIGTERM');
-    await kilnd.until('stopping', () => kilnd.log.includes(' stopping '));
+    await until('stopping', () => kilnd.log.includes(' stopping '));
     const body = await ready(agent);
     assert.deepStrictEqual([body.draining, body.notReady], [true, ['draining']]);
     assert.strictEqual((await run).status, 422);
@@ -80,7 +78,6 @@ const cases = {
     kilnd = await Kilnd.start(program, engine, ['--no-store'], { store: false });
     assert.strictEqual((await ready()).store, null);
     assert.strictEqual(await kilnd.stop(), 0);
-    fs.rmSync(folder, { recursive: true });
   },
 };
 

@@ -8,7 +8,9 @@ const { createHash } = require('crypto');
 const fs = require('fs');
 const net = require('net');
 const path = require('path');
-const { Kilnd, until } = require('./session_support.js');
+const { Kilnd } = require('./session_support.js');
+const { until } = require('../kilnd.js');
+const { descriptorsOf } = require('../processes.js');
 
 const HEX = 'a'.repeat(32);
 
@@ -41,8 +43,7 @@ function leave(port, text) {
 
 // A server of its own, with these options.
 async function withServer(k, options, body) {
-  const [program, engine] = [k.child.spawnfile, k.child.spawnargs[k.child.spawnargs.indexOf('--engine-program') + 1]];
-  const other = await Kilnd.start(program, engine, options);
+  const other = await Kilnd.start(k.program, k.engine, options);
   try {
     await body(other);
   } finally {
@@ -199,7 +200,7 @@ module.exports = ({ test }) => {
       assert.strictEqual(await first.run('1'), 1);
       assert.strictEqual(await other.stat('sessions_ended_evicted'), 1);
       const running = [first, third].map((context) => other.ask('POST', `${context.url}/run?timeout=60000`, 'for (;;);'));
-      await until(async () => await other.stat('jobs_running') === 2);
+      await until('two runs', async () => await other.stat('jobs_running') === 2);
       await other.fails(503, { code: 'ERR_BUSY' }, 'POST', '/v1/contexts');
       for (const context of [first, third]) await context.end();
       for (const answer of await Promise.all(running)) assert.match(answer.json.error.message, /closed/);
@@ -208,13 +209,13 @@ module.exports = ({ test }) => {
   test('', 'idle sessions end', async (k) => {
     await withServer(k, ['--session-idle-ms', '100'], async (other) => {
       const { session } = await other.context();
-      await until(async () => (await other.ask('GET', `/v1/sessions/${session}`)).status === 410);
+      await until('its end', async () => (await other.ask('GET', `/v1/sessions/${session}`)).status === 410);
       await other.fails(410, { message: /idle/ }, 'GET', `/v1/sessions/${session}`);
       assert.strictEqual(await other.stat('sessions_ended_idle'), 1);
     });
   });
   test('', 'with tokens the role run is needed', async (k) => {
-    const file = path.join(k.temp, 'tokens');
+    const file = path.join(k.dir, 'tokens');
     const line = (role) => `${role} sha256:${createHash('sha256').update(`token-of-${role}`).digest('hex')} ${role}\n`;
     fs.writeFileSync(file, line('read') + line('run'), { mode: 0o600 });
     await withServer(k, ['--tokens', file], async (other) => {
@@ -252,12 +253,12 @@ module.exports = ({ test }) => {
   });
   test('', 'clients that go away leave nothing behind', async (k) => {
     const context = await k.context();
-    const descriptors = () => fs.readdirSync(`/proc/${k.child.pid}/fd`).length;
+    const descriptors = () => descriptorsOf(k.pid);
     await context.run('1');
     const before = descriptors();
     for (let i = 0; i < 20; i++)
       leave(k.port, `POST ${context.url}/run?timeout=30 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/javascript\r\nContent-Length: 9\r\n\r\nfor (;;);`);
     assert.strictEqual(await context.run('6 * 7'), 42);
-    await until(async () => (await k.ask('GET', '/healthz')).status === 200 && descriptors() <= before + 2);
+    await until('closed connections', async () => (await k.ask('GET', '/healthz')).status === 200 && descriptors() <= before + 2);
   });
 };

@@ -4,7 +4,8 @@
 'use strict';
 
 const assert = require('assert');
-const { UNDEFINED, until } = require('./session_support.js');
+const { UNDEFINED } = require('./session_support.js');
+const { until } = require('../kilnd.js');
 
 const STRINGS = ['eval("1")', 'Function("1")', 'new (Object.getPrototypeOf(function*(){}).constructor)("1")',
   'new (Object.getPrototypeOf(async function(){}).constructor)("1")', 'new (Object.getPrototypeOf(async function*(){}).constructor)("1")'];
@@ -191,7 +192,7 @@ module.exports = ({ test }) => {
     await k.fails(400, { code: 'ERR_INVALID_ARG_VALUE', message: /'breakOnSigint'/ }, 'POST', url, { source: '1', breakOnSigint: true });
     await k.fails(400, { code: 'ERR_INVALID_ARG_TYPE', message: /'breakOnSigint'/ }, 'POST', url, { source: '1', breakOnSigint: 1 });
     const looping = k.fails(410, { code: 'ERR_SESSION_GONE', message: /closed/ }, 'POST', url, { source: 'for (;;);', timeout: 60000 });
-    await until(async () => await k.stat('jobs_running') === 1);
+    await until('a run', async () => await k.stat('jobs_running') === 1);
     await context.end();
     await looping;
   });

@@ -275,9 +275,9 @@ module.exports = ({ test }) => {
     const source = 'export default (function () { return 42 })()';
     const id = await k.module({ context: context.id, source, identifier: 'cd.mjs' });
     for (let i = 0; i < 3; i++) {
-      fs.writeFileSync(path.join(k.temp, 'module'), await k.cachedData('module', id));
+      fs.writeFileSync(path.join(k.dir, 'module'), await k.cachedData('module', id));
       const code = 'const vm = require("vm"); new vm.SourceTextModule(process.argv[2], { identifier: "cd.mjs", cachedData: require("fs").readFileSync(process.argv[1]) }); console.log("taken")';
-      const node = spawnSync(process.execPath, ['--experimental-vm-modules', '--no-warnings', '-e', code, path.join(k.temp, 'module'), source], { encoding: 'utf8' });
+      const node = spawnSync(process.execPath, ['--experimental-vm-modules', '--no-warnings', '-e', code, path.join(k.dir, 'module'), source], { encoding: 'utf8' });
       assert.strictEqual(node.stdout, 'taken\n', node.stderr);
     }
   });

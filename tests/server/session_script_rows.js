@@ -11,7 +11,7 @@ const { UNDEFINED, WITH } = require('./session_support.js');
 
 // What official Node makes of a blob: { rejected, result, leaked }
 function consume(k, source, blob, filename = 'evalmachine.<anonymous>') {
-  const file = path.join(k.temp, 'blob');
+  const file = path.join(k.dir, 'blob');
   fs.writeFileSync(file, blob);
   const code = 'const vm = require("vm"); const s = new vm.Script(process.argv[2], { filename: process.argv[3], cachedData: require("fs").readFileSync(process.argv[1]) });' +
     'const leaked = typeof globalThis.state; console.log(JSON.stringify({ rejected: s.cachedDataRejected, leaked, result: s.runInThisContext() }))';

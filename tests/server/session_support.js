@@ -4,73 +4,19 @@
 'use strict';
 
 const assert = require('assert');
-const { spawn } = require('child_process');
-const fs = require('fs');
-const http = require('http');
-const os = require('os');
-const path = require('path');
+const base = require('../kilnd.js');
+const { request } = require('../http.js');
 
-class Kilnd {
-  static async start(program, engine, options = []) {
-    const kilnd = new Kilnd();
-    kilnd.temp = fs.mkdtempSync(path.join(os.tmpdir(), 'kiln-sessions-'));
-    kilnd.agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
-    kilnd.child = spawn(program, ['--listen', '127.0.0.1:0', '--store', path.join(kilnd.temp, 'store'), '--engine-program', engine,
-      ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
-    // Whatever ends this script, nobody is left behind.
-    process.once('exit', () => {
-      kilnd.child.kill('SIGKILL');
-      fs.rmSync(kilnd.temp, { recursive: true, force: true, maxRetries: 20 });
-    });
-    kilnd.log = '';
-    kilnd.child.stderr.on('data', (chunk) => { kilnd.log += chunk; });
-    kilnd.ended = new Promise((resolve) => kilnd.child.on('exit', (code, signal) => resolve(signal || code)));
-    kilnd.port = await new Promise((resolve, reject) => {
-      let out = '';
-      kilnd.child.stdout.on('data', (chunk) => {
-        out += chunk;
-        const found = /:(\d+)\s/.exec(out);
-        if (found) resolve(Number(found[1]));
-      });
-      kilnd.ended.then((how) => reject(new Error(`kilnd: ${how}: ${kilnd.log}`)));
-    });
-    return kilnd;
-  }
-
-  // Who still waits for an answer gets it.
-  async stop() {
-    this.child.kill('SIGTERM');
-    const how = await this.ended;
-    this.agent.destroy();
-    fs.rmSync(this.temp, { recursive: true, force: true });
-    return how;
-  }
-
+class Kilnd extends base.Kilnd {
   // body: a string is source text, anything else but undefined is JSON.
-  ask(method, url, body, headers = {}) {
+  async ask(method, url, body, headers = {}) {
     const text = body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
     if (text !== undefined && !('Content-Type' in headers))
       headers = { ...headers, 'Content-Type': typeof body === 'string' ? 'text/javascript' : 'application/json' };
     if (text !== undefined) headers = { ...headers, 'Content-Length': Buffer.byteLength(text) };
-    return new Promise((resolve, reject) => {
-      const request = http.request({ port: this.port, host: '127.0.0.1', method, path: url, headers, agent: this.agent }, (response) => {
-        const chunks = [];
-        response.on('data', (chunk) => chunks.push(chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          const bytes = Buffer.concat(chunks);
-          const answer = { status: response.statusCode, headers: response.headers, bytes, url };
-          try {
-            if (bytes.length > 0 && /json/.test(response.headers['content-type'])) answer.json = JSON.parse(bytes);
-            resolve(answer);
-          } catch (error) {
-            reject(error);
-          }
-        });
-      });
-      request.on('error', reject);
-      request.end(text);
-    });
+    const answer = await request(this.port, method, url, { headers, body: text, agent: this.agent });
+    const isJson = answer.bytes.length > 0 && /json/.test(answer.headers['content-type']);
+    return { status: answer.status, headers: answer.headers, bytes: answer.bytes, json: isJson ? answer.json() : undefined };
   }
 
   async ok(method, url, body, status = 200) {
@@ -142,14 +88,6 @@ class Context {
 const WITH = Number(process.versions.node.split('.')[0]) >= 22 ? 'with' : 'assert';
 const UNDEFINED = { type: 'undefined' };
 
-async function until(probe) {
-  for (const end = Date.now() + 20000; ;) {
-    const found = await probe();
-    if (found) return found;
-    assert.ok(Date.now() < end, 'in 20 s');
-  }
-}
-
 // Collects tests, runs them one after the other, prints what failed. A test's name begins with the ids of the rows it
 // is for.
 class Suite {
@@ -184,4 +122,4 @@ class Suite {
   }
 }
 
-module.exports = { Kilnd, Context, Suite, UNDEFINED, WITH, until };
+module.exports = { Kilnd, Context, Suite, UNDEFINED, WITH };
