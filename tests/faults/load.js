@@ -9,7 +9,10 @@ const http = require('http');
 const vm = require('vm');
 const { ask } = require('../hostile/client.js');
 
-const json = (object) => ({ method: 'POST', target: '/v1/run', type: 'application/json', body: JSON.stringify(object) });
+// However busy the machine, a job ends in this time; one in an engine that was stopped never does.
+const LONG_MS = 20000;
+// What needs an engine.
+const ENGINE_KINDS = new Set(['run', 'compute', 'bake', 'runKey']);
 const sha256 = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
 
 class Load {
@@ -22,6 +25,7 @@ class Load {
     this.keys = [];
     this.notes = []; // {kind, from, to, fate, text}
     this.number = 0;
+    this.timeoutMs = LONG_MS; // of jobs
     this.stopped = false;
     this.paused = null;
     this.busy = 0;
@@ -52,7 +56,7 @@ class Load {
   }
 
   async bake(entry) {
-    const got = await ask(this.port(), { method: 'POST', target: '/v1/createCachedData?filename=faults.js', type: 'text/javascript', body: entry.source }, this.agent);
+    const got = await ask(this.port(), { method: 'POST', target: `/v1/createCachedData?filename=faults.js&timeout=${this.timeoutMs}`, type: 'text/javascript', body: entry.source }, this.agent);
     if (got.status !== 200) return this.failed(got);
     const key = got.headers['kiln-key'];
     const known = this.ledger.get(key);
@@ -78,6 +82,10 @@ class Load {
     return { fate: clear ? 'clear' : 'unclear', code: clear ? error.code : '', text: `${got.status} ${got.body.slice(0, 250)}` };
   }
 
+  script(object) {
+    return { method: 'POST', target: '/v1/run', type: 'application/json', body: JSON.stringify({ ...object, timeout: this.timeoutMs }) };
+  }
+
   judgeRun(got, value) {
     if (got.status !== 200) return this.failed(got);
     return JSON.stringify(JSON.parse(got.body).result) === JSON.stringify(value) ? { fate: 'ok' } : { fate: 'wrong', text: got.body.slice(0, 250) };
@@ -92,14 +100,14 @@ class Load {
   kinds = {
     run: async () => {
       const number = ++this.number;
-      return this.judgeRun(await ask(this.port(), json({ source: `[${number} + 1, typeof leaked].concat(globalThis.leaked = 1)` }), this.agent), [number + 1, 'undefined', 1]);
+      return this.judgeRun(await ask(this.port(), this.script({ source: `[${number} + 1, typeof leaked].concat(globalThis.leaked = 1)` }), this.agent), [number + 1, 'undefined', 1]);
     },
     compute: async () => {
       const number = ++this.number;
       const source = 'let x = a; for (let i = 0; i < 20000; i++) x = (x * 31 + i) % 1000003; return x';
       let x = number;
       for (let i = 0; i < 20000; i++) x = (x * 31 + i) % 1000003;
-      return this.judgeRun(await ask(this.port(), json({ source, kind: 'function', params: ['a'], args: [number] }), this.agent), x);
+      return this.judgeRun(await ask(this.port(), this.script({ source, kind: 'function', params: ['a'], args: [number] }), this.agent), x);
     },
     bake: () => this.bake(this.newEntry()),
     again: () => {
@@ -119,7 +127,7 @@ class Load {
       const key = this.pick();
       if (!key) return null;
       const entry = this.ledger.get(key);
-      return this.judgeRun(await ask(this.port(), json({ key }), this.agent), entry.value);
+      return this.judgeRun(await ask(this.port(), this.script({ key }), this.agent), entry.value);
     },
     explain: async () => {
       const got = await ask(this.port(), { method: 'POST', target: '/v1/explain?filename=faults.js', type: 'text/javascript', body: this.newEntry().source }, this.agent);
@@ -132,7 +140,7 @@ class Load {
 
   async client() {
     while (!this.stopped) {
-      if (this.paused) await this.paused;
+      while (this.paused) await this.paused;
       const kind = Load.MIX[Math.floor(this.random() * Load.MIX.length)];
       const from = performance();
       let result;
@@ -148,6 +156,17 @@ class Load {
     }
   }
 
+  // Waits until so many requests that were made from now on have got their right answer from an engine; `until`: no longer.
+  async proceed(count, until) {
+    const since = performance();
+    const good = ({ kind, fate, from }) => ENGINE_KINDS.has(kind) && fate === 'ok' && from > since;
+    for (let at = this.notes.length; performance() < until; await new Promise((resolve) => setTimeout(resolve, 5))) {
+      for (; at < this.notes.length; at++) if (good(this.notes[at])) count--;
+      if (count <= 0) return true;
+    }
+    return false;
+  }
+
   // Runs `what` while no request is under way.
   async quietly(what) {
     let go;
@@ -161,6 +180,7 @@ class Load {
       }
     }
     await what();
+    this.agent.destroy(); // connections that kilnd may have found idle for too long
     this.paused = null;
     go();
   }
@@ -170,4 +190,4 @@ function performance() {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-module.exports = { Load, now: performance };
+module.exports = { Load, ENGINE_KINDS, LONG_MS, now: performance };
