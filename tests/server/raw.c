@@ -3,9 +3,11 @@
  * raw.c: what a well-behaved client never sends, byte by byte: the forms requests are smuggled in,
  * heads and bodies that drip, floods of idle connections.
  */
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/server/harness.h"
@@ -408,6 +410,49 @@ START_TEST(client_gone) {
 }
 END_TEST
 
+static void set_descriptor_limit(rlim_t most) {
+  struct rlimit limit;
+  ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+  limit.rlim_cur = most;
+  ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+static bool log_has(const char *text) {
+  char *log = kilnd_copy_log(&server);
+  bool has = strstr(log, text) != NULL;
+  free(log);
+  return has;
+}
+
+/* Who came when kilnd had no descriptor is served as soon as it has, though nobody else has gone:
+ * to libmicrohttpd that is a limit which only the end of another connection lifts. */
+START_TEST(lack_of_descriptors_passes) {
+  struct rlimit limit;
+  kilnd_start(&server, (const char *[]){"--threads", "1", NULL});
+  ck_assert_int_eq(prlimit(server.pid, RLIMIT_NOFILE, NULL, &limit), 0);
+  int stays = raw_connect(&server);
+  raw_text(stays, SECOND);
+  free(raw_read_answer(stays, 20000));
+  set_descriptor_limit(count_descriptors(server.pid));
+  int waits = raw_connect(&server);
+  raw_text(waits, SECOND);
+  double until = now_ms() + 20000;
+  while (!log_has(" no-descriptors ") && now_ms() < until) sched_yield();
+  ck_assert(log_has("connections have to wait: Too many open files"));
+  set_descriptor_limit(limit.rlim_cur);
+  char *text = raw_read_answer(waits, 20000);
+  ck_assert_msg(strncmp(text, "HTTP/1.1 200 ", 13) == 0, "'%s'", text);
+  free(text);
+  raw_text(stays, SECOND);
+  text = raw_read_answer(stays, 20000);
+  ck_assert_msg(strncmp(text, "HTTP/1.1 200 ", 13) == 0, "'%s'", text);
+  free(text);
+  close(stays);
+  close(waits);
+  stop();
+}
+END_TEST
+
 START_TEST(no_descriptor_leaks) {
   http_answer answer = kilnd_ask(&server, (http_ask){.path = "/v1/run", .type = JS, .body = "42"});
   answer_release(&answer);
@@ -455,6 +500,10 @@ int main(int argc, char **argv) {
   tcase_add_test(impatient, idle_flood);
   tcase_add_test(impatient, client_gone);
   suite_add_tcase(suite, impatient);
+  TCase *poor = tcase_create("poor");
+  tcase_set_timeout(poor, 100);
+  tcase_add_test(poor, lack_of_descriptors_passes);
+  suite_add_tcase(suite, poor);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
   int failed = srunner_ntests_failed(runner);
