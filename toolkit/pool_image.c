@@ -543,11 +543,11 @@ void kiln__images_keep(kiln_pool *pool, uint64_t now) {
     keep_one(pool, image, now);
 }
 
-uint64_t kiln__images_due(const kiln_pool *pool) {
-  uint64_t due = UINT64_MAX, now = pool->images ? kiln__pool_now_ns() : 0;
+uint64_t kiln__images_due(const kiln_pool *pool, uint64_t begun) {
+  uint64_t due = UINT64_MAX;
   for (kiln_pool_image *image = pool->images; image; image = image->next) {
     uint64_t one = idle_due(image, count_waiting(image) > 0);
-    if (image->again_ns > now) one = image->again_ns;
+    if (image->again_ns > begun) one = image->again_ns;
     if (one < due) due = one;
   }
   return due;

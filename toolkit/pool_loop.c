@@ -273,7 +273,7 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t begun, bool clos
     sooner(&due, spare_from(pool));
   if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > begun)
     sooner(&due, pool->fork_again_ns);
-  sooner(&due, kiln__images_due(pool));
+  sooner(&due, kiln__images_due(pool, begun));
   if (pool->strays_until_ns != 0) sooner(&due, now + STRAYS_EVERY_NS);
   if (pool->trouble_since_ns != 0 && pool->trouble_since_ns + PATIENCE_NS > begun)
     sooner(&due, pool->trouble_since_ns + PATIENCE_NS);

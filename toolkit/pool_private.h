@@ -271,7 +271,8 @@ uint64_t kiln__process_data_bytes(pid_t pid, uint64_t otherwise);
 bool kiln__images_give(kiln_pool *pool, uint64_t before_ns);
 /* Loads, forks, renews, ends and frees what has to be. */
 void kiln__images_keep(kiln_pool *pool, uint64_t now);
-uint64_t kiln__images_due(const kiln_pool *pool); /* when keep() has something to do again */
+/* When keep() has something to do again, after the round that began then. */
+uint64_t kiln__images_due(const kiln_pool *pool, uint64_t begun);
 void kiln__images_take_down(kiln_pool *pool);
 void kiln__images_free(kiln_pool *pool);               /* when no worker is left */
 void kiln__image_enqueue(kiln_task *task, bool first); /* under the pool's lock */

@@ -21,9 +21,10 @@
  */
 
 static void note_fork_failure(kiln_pool *pool) {
-  /* The first ones come from a zygote that just died: its successor is asked at once. */
-  if (++pool->fork_failures > pool->idle_target)
-    pool->fork_again_ns = kiln__pool_now_ns() + UINT64_C(20000000);
+  /* The first ones come from a zygote that just died: its successor is asked at once. Without a due
+   * time nobody would ask again where nothing else happens: all of the jobs wait for a worker. */
+  bool first = ++pool->fork_failures <= pool->idle_target;
+  pool->fork_again_ns = kiln__pool_now_ns() + (first ? 0 : UINT64_C(20000000));
 }
 
 bool kiln__worker_ask(kiln_pool *pool, const kiln_fork *fork) {

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool_fork_test.c: calls that a fork needs fail, and nothing else happens that would make the pool
+ * look again: the jobs that wait get their worker all the same.
+ */
+#include <check.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tests/toolkit/pool_support.h"
+
+#define WORKERS 8 /* as many forks may fail before the pool waits a while */
+
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  unsigned failures; /* that are still to come */
+  bool holds;        /* the first of them does not return before this is false */
+  bool held;
+} fault = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static bool strikes(void) {
+  pthread_mutex_lock(&fault.lock);
+  bool strikes = fault.failures > 0;
+  if (strikes) fault.failures--;
+  while (strikes && fault.holds) {
+    fault.held = true;
+    pthread_cond_broadcast(&fault.changed);
+    pthread_cond_wait(&fault.changed, &fault.lock);
+  }
+  pthread_mutex_unlock(&fault.lock);
+  return strikes;
+}
+
+/* In libc's place for libkiln, which is linked into this program. */
+int socketpair(int domain, int type, int protocol, int fds[2]) {
+  if (strikes()) {
+    errno = EMFILE;
+    return -1;
+  }
+  return (int)syscall(SYS_socketpair, domain, type, protocol, fds);
+}
+
+static size_t list_workers(child *workers, size_t max) {
+  child children[64];
+  size_t found = list_children(children, 64), count = 0;
+  for (size_t i = 0; i < found; i++)
+    if (children[i].nice == 10 && children[i].state != 'Z' && count < max)
+      workers[count++] = children[i];
+  return count;
+}
+
+START_TEST(forks_that_fail_are_asked_for_again) {
+  child workers[64];
+  size_t count;
+  kiln_pool_options options = default_options();
+  options.workers_max = WORKERS;
+  kiln_pool *pool = new_pool(&options);
+  /* All is at hand, so that nothing more happens by itself. */
+  do {
+    assert_result(pool, "1", "1");
+    count = list_workers(workers, 64);
+  } while (count < WORKERS || stats_of(pool).zygotes_started < 2);
+  kiln_stats before = stats_of(pool);
+
+  /* A job takes a worker, another is to be forked for it: now the pool's thread stands still. */
+  kiln_job job = script_job("6 * 7");
+  kiln_error err;
+  answer answers[2];
+  fault.failures = WORKERS;
+  fault.holds = true;
+  for (int i = 0; i < 2; i++) answer_init(&answers[i]);
+  ck_assert_int_eq(kiln_pool_submit(pool, &job, answer_done, &answers[0], &err), KILN_OK);
+  pthread_mutex_lock(&fault.lock);
+  while (!fault.held) pthread_cond_wait(&fault.changed, &fault.lock);
+  pthread_mutex_unlock(&fault.lock);
+
+  /* Meanwhile all workers end, and somebody else wants one. */
+  count = list_workers(workers, 64);
+  for (size_t i = 0; i < count; i++) kill(workers[i].pid, SIGKILL);
+  while (list_workers(workers, 64) > 0) sched_yield();
+  ck_assert_int_eq(kiln_pool_submit(pool, &job, answer_done, &answers[1], &err), KILN_OK);
+  pthread_mutex_lock(&fault.lock);
+  fault.holds = false;
+  pthread_cond_broadcast(&fault.changed);
+  pthread_mutex_unlock(&fault.lock);
+
+  for (int i = 0; i < 2; i++) answer_wait(&answers[i]);
+  ck_assert_int_eq(answers[1].outcome, KILN_OUTCOME_OK);
+  assert_json(answers[1].result_json, "42");
+  ck_assert_uint_eq(fault.failures, 0);
+  ck_assert_uint_eq(stats_of(pool).zygotes_lost, before.zygotes_lost);
+  for (int i = 0; i < 2; i++) answer_release(&answers[i]);
+  kiln_bytes_unref(job.source);
+  kiln_pool_free(pool, 1000);
+  ck_assert_uint_eq(list_children(workers, 64), 0);
+}
+END_TEST
+
+int main(void) {
+  Suite *suite = suite_create("pool, forks");
+  TCase *forks = tcase_create("forks");
+  tcase_set_timeout(forks, 60);
+  tcase_add_test(forks, forks_that_fail_are_asked_for_again);
+  suite_add_tcase(suite, forks);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
