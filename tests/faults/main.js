@@ -179,6 +179,7 @@ const phases = {
   },
   corrupted: {
     touched: READS,
+    lasts: true, // what is damaged stays so until there is a new store
     async run(ms) {
       const file = fs.readdirSync(kilnd.store).find((name) => /\.db$/.test(name));
       const fd = fs.openSync(path.join(kilnd.store, file), 'r+');
@@ -287,13 +288,14 @@ async function main() {
         const window = { name, from: now(), to: Infinity, touched: phase.touched, budget: 0, strikes: [] };
         windows.push(window);
         await phase.run(phaseMs, window);
-        window.to = now();
+        if (!phase.lasts) window.to = now();
         await sleep(name === 'none' ? 0 : AFTER_MS + 200); // and the load goes on
         window.faults = injected() - before + window.strikes.length;
         await load.quietly(() => 0);
         judged.push({ name, counts: judge(window, load.notes.slice(begun)) });
         if (phase.after) await phase.after();
         else await checkLedger(name);
+        window.to = Math.min(window.to, now());
         if (!kilnd.alive) throw new Error(`kilnd has ended:\n${kilnd.log.slice(-3000)}`);
         load.notes.length = 0;
       }
