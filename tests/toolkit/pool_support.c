@@ -45,7 +45,7 @@ kiln_job script_job(const char *source) {
   return (kiln_job){.op = KILN_JOB_RUN,
                     .source = bytes_of(source),
                     .filename = span_of("test.js"),
-                    .timeout_ms = 5000 * SLOW,
+                    .timeout_ms = HONEST_MS,
                     .heap_max_bytes = (uint64_t)64 << 20,
                     .memory_max_bytes = (uint64_t)320 << 20,
                     .result_max_bytes = 1 << 20,
