@@ -6,7 +6,7 @@
 
 const fs = require('fs');
 const { spawnSync } = require('child_process');
-const { Kilnd, runCases, assert, JSON: JSON_TYPE } = require('./kilnd.js');
+const { Kilnd, runCases, assert, until, JSON: JSON_TYPE } = require('./support.js');
 
 const [program, engine] = process.argv.slice(2);
 const sanitized = /__asan_init/.test(fs.readFileSync(engine, 'latin1')); // such engines have no sandbox to begin with
@@ -17,9 +17,7 @@ const LEFT = ['limits', 'noNewPrivileges'];
 
 // Workers are its children that give way to others.
 function workersOf(kilnd) {
-  const tasks = `/proc/${kilnd.child.pid}/task`;
-  const pids = fs.readdirSync(tasks).flatMap((task) => fs.readFileSync(`${tasks}/${task}/children`, 'utf8').trim().split(' ')).filter(Boolean);
-  return pids.flatMap((pid) => {
+  return kilnd.children().flatMap((pid) => {
     try {
       const nice = fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')[16];
       if (nice !== '10') return [];
@@ -33,7 +31,7 @@ function workersOf(kilnd) {
 
 // A worker that is nice loads its filter next.
 async function workerWith(kilnd, filters) {
-  return kilnd.until(`a worker with ${filters} filters`, () => workersOf(kilnd).find((worker) => worker.filters === filters));
+  return until(`a worker with ${filters} filters`, () => workersOf(kilnd).find((worker) => worker.filters === filters));
 }
 
 async function useAll(kilnd) {
