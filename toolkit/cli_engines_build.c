@@ -67,12 +67,11 @@ static bool is_source(const char *name) {
 
 /* Of toolkit/ the engine has a part only; the rest must not make it out of date. */
 static bool is_engines(const char *folder, const char *name) {
-  static const char *const parts[] = {"bytes",   "wire",    "job",         "json_check",
-                                      "engine.", "madvise", "engine_main", "sandbox",
-                                      "zygote",  "worker",  "kiln.h"};
+  static const char files[] = " " KILN_ENGINE_FILES " ";
+  size_t length = strlen(name);
   if (strcmp(folder, "toolkit") != 0) return true;
-  for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-    if (strncmp(name, parts[i], strlen(parts[i])) == 0) return true;
+  for (const char *at = files; (at = strstr(at, name)) != NULL; at += length)
+    if (at[-1] == ' ' && at[length] == ' ') return true;
   return false;
 }
 

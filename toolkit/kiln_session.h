@@ -14,8 +14,8 @@
  * KILN_SESSIONS_REMEMBERED); then it is KILN_NOT_FOUND. The command under way then, and those that
  * wait, are answered so, too. The message is "session ID: has ended (WORD): ...", WORD one of
  * closed, idle, evicted, time_limit, memory_limit, crashed. A time limit that V8's termination
- * enforced ends the command alone, as it does in vm; it has kill_grace_ms for that, or a second if
- * that is more.
+ * enforced ends the command alone, as it does in vm; it has kill_grace_ms for that, and on a
+ * busy machine, where it does not get the processor, up to two seconds.
  */
 #ifndef KILN_TOOLKIT_KILN_SESSION_H
 #define KILN_TOOLKIT_KILN_SESSION_H

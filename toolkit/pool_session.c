@@ -12,11 +12,12 @@
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "toolkit/pool_private.h"
 #include "toolkit/status.h"
 
-enum { SESSION_GRACE_MS = 1000 }; /* at least */
+enum { GRACE_MAX_MS = 2000 };
 
 /* ---- as its users see it ----------------------------------------------------------------------
  */
@@ -227,10 +228,39 @@ void kiln__session_on_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
   end_session(pool, worker->session, end, detail, exited ? 0 : info->si_status, KILN_GONE);
 }
 
+/* A job that is killed has its answer nonetheless; a session that is killed is lost. So the grace
+ * after a deadline is processor time, within limits: on a busy machine V8 may need a while to end
+ * the command, and what runs within a measurement of memory is terminated a second after its
+ * deadline (shim/memory.cc). One look in the middle of the grace, the next ones as far apart. */
+static uint64_t look_ns(const kiln_pool *pool) {
+  return (uint64_t)pool->kill_grace_ms * UINT64_C(1000000) / 2 + 1;
+}
+
+static uint64_t processor_ns(pid_t pid) {
+  clockid_t clock;
+  struct timespec used;
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) return 0;
+  return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
+}
+
+/* Whether it goes on though it had the processor for most of the time since the last look. */
+static bool has_had_its_grace(const kiln_pool *pool, kiln_worker *worker, uint64_t now) {
+  uint64_t used = processor_ns(worker->pid), before = worker->late_cpu_ns;
+  uint64_t deadline = worker->task->started_ns + worker->task->timeout_ms * UINT64_C(1000000);
+  if (now >= deadline + GRACE_MAX_MS * UINT64_C(1000000)) return true;
+  worker->late_cpu_ns = used;
+  return before != 0 && used >= before + look_ns(pool) / 2;
+}
+
 void kiln__session_on_due(kiln_pool *pool, kiln_worker *worker) {
   char detail[64];
+  uint64_t now = kiln__pool_now_ns();
   kiln__session_on_channel(pool, worker); /* it may have answered just now */
   if (worker->state != KILN_WORKER_SESSION || !worker->task) return;
+  if (!has_had_its_grace(pool, worker, now)) {
+    worker->due_ns = now + look_ns(pool);
+    return;
+  }
   atomic_fetch_add(&pool->counters.kills, 1);
   snprintf(detail, sizeof(detail), "Script execution timed out after %ums",
            worker->task->timeout_ms);
@@ -276,12 +306,6 @@ void kiln__session_on_channel(kiln_pool *pool, kiln_worker *worker) {
 /* ---- giving it a command ----------------------------------------------------------------------
  */
 
-/* A job that is killed has its answer nonetheless; a session that is killed is lost. So it has more
- * time to say that V8 ended the command, which on a busy machine may take a while. */
-static unsigned grace_ms(const kiln_pool *pool) {
-  return pool->kill_grace_ms > SESSION_GRACE_MS ? pool->kill_grace_ms : SESSION_GRACE_MS;
-}
-
 bool kiln__session_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task) {
   kiln_pool_session *session = task->session;
   bool is_new = session->worker == NULL;
@@ -294,7 +318,8 @@ bool kiln__session_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task)
     return true;
   }
   task->started_ns = now;
-  worker->due_ns = now + ((uint64_t)task->timeout_ms + grace_ms(pool)) * UINT64_C(1000000);
+  worker->due_ns = now + task->timeout_ms * UINT64_C(1000000) + look_ns(pool);
+  worker->late_cpu_ns = 0;
   worker->task = task;
   if (is_new) {
     session->worker = worker;
