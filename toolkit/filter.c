@@ -20,7 +20,7 @@
 #define THREAD_FLAGS                                                                  \
   (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
-/* What fork_worker() of zygote.c may have. */
+/* What fork_worker() of zygote.c has. */
 #define FORK_FLAGS (CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
 /* MAP_GROWSDOWN would escape RLIMIT_DATA, shared memory too. */
 #define MAP_CHECKED (MAP_ANONYMOUS | MAP_PRIVATE | MAP_SHARED | MAP_GROWSDOWN | MAP_HUGETLB)
@@ -50,6 +50,7 @@ static const int allowed[] = {
     /* signals of its own, its end */
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(tgkill), /* but take_away() */
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
     /* the channel, and memfds; nothing else is open */
@@ -63,11 +64,8 @@ static const int allowed[] = {
     SCMP_SYS(fstatfs),
 };
 
-/* In a process that forks workers of its own; each of them closes these doors, too. */
+/* What forks need until they have closed these doors, too. */
 static const int allowed_forking[] = {
-#ifndef __x86_64__ /* where fork_worker() has no other way */
-    SCMP_SYS(clone3),
-#endif
     SCMP_SYS(close_range), SCMP_SYS(dup2),        SCMP_SYS(getppid),
     SCMP_SYS(seccomp),     SCMP_SYS(setpriority), SCMP_SYS(sigaltstack),
 };
@@ -98,7 +96,8 @@ static const rule rules[] = {
     {SCMP_SYS(fcntl), 1, {ARG(1, SCMP_CMP_EQ, F_GET_SEALS, 0)}},
     {SCMP_SYS(prlimit64), 1, {ARG(0, SCMP_CMP_EQ, 0, 0)}},     /* its own, which only sink */
     {SCMP_SYS(rt_sigaction), 1, {ARG(0, SCMP_CMP_GE, 32, 0)}}, /* glibc's, at the first thread */
-    {SCMP_SYS(tgkill), 1, {ARG(0, SCMP_CMP_EQ, KILN_FILTER_OWN_PID, 0)}},
+    {SCMP_SYS(clone), 1, {ARG(0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0)}},
+    {SCMP_SYS(prctl), 1, {ARG(0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0)}},
 };
 
 static bool allow(scmp_filter_ctx filter, const int *calls, size_t count) {
@@ -125,22 +124,19 @@ static bool allow_protection(scmp_filter_ctx filter, bool jitless) {
 
 /* Names of threads and of memory can be done without, and so can clone3(): glibc takes clone()
  * then, whose flags a filter can see. */
-static bool add_kind(scmp_filter_ctx filter, kiln_filter_kind kind) {
-  if (kind == KILN_FILTER_WORKER)
-    return refuse(filter, SCMP_SYS(clone3), ENOSYS) && refuse(filter, SCMP_SYS(prctl), EINVAL);
-  const struct scmp_arg_cmp die = ARG(0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0);
-  const struct scmp_arg_cmp name = ARG(0, SCMP_CMP_NE, PR_SET_PDEATHSIG, 0);
-  const struct scmp_arg_cmp fork = ARG(0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0);
-  return allow_with(filter, SCMP_SYS(clone), &fork) &&
-         allow(filter, allowed_forking, sizeof(allowed_forking) / sizeof(allowed_forking[0])) &&
-#ifdef __x86_64__
+static bool refuse_some(scmp_filter_ctx filter) {
+  const struct scmp_arg_cmp not_die = ARG(0, SCMP_CMP_NE, PR_SET_PDEATHSIG, 0);
+  return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, &not_die) ==
+             0 &&
+#ifdef __x86_64__ /* elsewhere fork_worker() has no other way */
          refuse(filter, SCMP_SYS(clone3), ENOSYS) &&
+#else
+         allow(filter, (const int[]){SCMP_SYS(clone3)}, 1) &&
 #endif
-         allow_with(filter, SCMP_SYS(prctl), &die) &&
-         seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, &name) == 0;
+         refuse(filter, SCMP_SYS(sysinfo), ENOSYS); /* glibc's qsort() asks for the memory */
 }
 
-static bool add_all(scmp_filter_ctx filter, kiln_filter_kind kind, bool jitless) {
+static bool add_zygotes(scmp_filter_ctx filter, bool jitless) {
   for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
     if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rules[i].call, rules[i].count,
                                rules[i].arguments) != 0)
@@ -150,8 +146,27 @@ static bool add_all(scmp_filter_ctx filter, kiln_filter_kind kind, bool jitless)
     if (!allow_with(filter, SCMP_SYS(madvise), &advice)) return false;
   }
   return allow(filter, allowed, sizeof(allowed) / sizeof(allowed[0])) &&
-         allow_protection(filter, jitless) && add_kind(filter, kind) &&
-         refuse(filter, SCMP_SYS(sysinfo), ENOSYS); /* glibc's qsort() asks for the memory */
+         allow(filter, allowed_forking, sizeof(allowed_forking) / sizeof(allowed_forking[0])) &&
+         allow_protection(filter, jitless) && refuse_some(filter);
+}
+
+static bool trap_with(scmp_filter_ctx filter, int call, const struct scmp_arg_cmp *argument) {
+  return seccomp_rule_add_array(filter, SCMP_ACT_TRAP, call, 1, argument) == 0;
+}
+
+static bool take_away(scmp_filter_ctx filter, kiln_filter_kind kind) {
+  const struct scmp_arg_cmp other = ARG(0, SCMP_CMP_NE, KILN_FILTER_OWN_PID, 0);
+  const struct scmp_arg_cmp no_thread = ARG(0, SCMP_CMP_NE, THREAD_FLAGS, 0);
+  if (!trap_with(filter, SCMP_SYS(tgkill), &other)) return false;
+  if (kind == KILN_FILTER_FORKING) return true;
+  for (size_t i = 0; i < sizeof(allowed_forking) / sizeof(allowed_forking[0]); i++)
+    if (seccomp_rule_add_array(filter, SCMP_ACT_TRAP, allowed_forking[i], 0, NULL) != 0)
+      return false;
+  return trap_with(filter, SCMP_SYS(clone), &no_thread) &&
+#ifndef __x86_64__
+         refuse(filter, SCMP_SYS(clone3), ENOSYS) &&
+#endif
+         refuse(filter, SCMP_SYS(prctl), EINVAL);
 }
 
 /* libseccomp writes programs to files only. */
@@ -175,7 +190,8 @@ static kiln_bytes *export(scmp_filter_ctx filter) {
 }
 
 kiln_bytes *kiln__filter_make(kiln_filter_kind kind, bool jitless) {
-  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+  bool zygotes = kind == KILN_FILTER_ZYGOTE;
+  scmp_filter_ctx filter = seccomp_init(zygotes ? SCMP_ACT_TRAP : SCMP_ACT_ALLOW);
   if (!filter) {
     errno = ENOMEM;
     return NULL;
@@ -183,7 +199,9 @@ kiln_bytes *kiln__filter_make(kiln_filter_kind kind, bool jitless) {
   kiln_bytes *program = NULL;
   errno = EINVAL;
   /* A tree instead of a list: a third of the instructions for each call. */
-  if (seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0 && add_all(filter, kind, jitless))
+  if (zygotes ? seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0 &&
+                    add_zygotes(filter, jitless)
+              : take_away(filter, kind))
     program = export(filter);
   seccomp_release(filter);
   return program;

@@ -12,9 +12,13 @@
 
 #include "toolkit/kiln.h"
 
+/* Loading a filter costs by its length, and each worker would pay. So the zygote has the long one,
+ * which its forks inherit, and they load a short one that takes more away. */
 typedef enum kiln_filter_kind {
-  KILN_FILTER_WORKER = 0,
+  KILN_FILTER_WORKER = 0,  /* on top of the zygote's: no forks, no more filters, no other process */
   KILN_FILTER_FORKING = 1, /* ... that may fork, too: one that has run guests' code (an image) */
+  KILN_FILTER_ZYGOTE = 2,
+  KILN_FILTER_KINDS
 } kiln_filter_kind;
 
 /* Where a filter says this, a process puts its own id before it loads it. */

@@ -67,18 +67,17 @@ static bool copy_texts(kiln_pool *pool, const kiln_pool_options *options) {
 }
 
 static bool make_filters(kiln_pool *pool) {
+  static const uint16_t tags[KILN_FILTER_KINDS] = {[KILN_FILTER_WORKER] = KILN_WIRE_FILTER_WORKER,
+                                                   [KILN_FILTER_FORKING] = KILN_WIRE_FILTER_FORKING,
+                                                   [KILN_FILTER_ZYGOTE] = KILN_WIRE_FILTER_ZYGOTE};
   kiln__wire_out_init(&pool->filter_message, KILN_WIRE_FILTER);
-  kiln_bytes *worker = kiln__filter_make(KILN_FILTER_WORKER, pool->jitless);
-  kiln_bytes *forking = kiln__filter_make(KILN_FILTER_FORKING, pool->jitless);
-  bool made = worker != NULL && forking != NULL;
-  if (made) {
-    kiln__wire_put_text(&pool->filter_message, KILN_WIRE_FILTER_WORKER, kiln_bytes_get(worker));
-    kiln__wire_put_text(&pool->filter_message, KILN_WIRE_FILTER_FORKING, kiln_bytes_get(forking));
-    made = kiln__wire_finish(&pool->filter_message);
+  for (unsigned kind = 0; kind < KILN_FILTER_KINDS; kind++) {
+    kiln_bytes *program = kiln__filter_make((kiln_filter_kind)kind, pool->jitless);
+    if (program == NULL) return false;
+    kiln__wire_put_text(&pool->filter_message, tags[kind], kiln_bytes_get(program));
+    kiln_bytes_unref(program);
   }
-  kiln_bytes_unref(worker);
-  kiln_bytes_unref(forking);
-  return made;
+  return kiln__wire_finish(&pool->filter_message);
 }
 
 static kiln_pool *make(const kiln_pool_options *options) {

@@ -271,7 +271,7 @@ bool kiln_sandbox_allow_command(unsigned timeout_ms) {
 /* ---- system calls -----------------------------------------------------------------------------
  */
 
-static struct sock_fprog filters[2];
+static struct sock_fprog filters[KILN_FILTER_KINDS];
 
 bool kiln_sandbox_take_filter(kiln_filter_kind kind, const void *program, size_t length) {
   const size_t size = sizeof(struct sock_filter);
@@ -292,6 +292,10 @@ static bool filter_calls(struct sock_fprog *program) {
     if (BPF_CLASS(one->code) == BPF_JMP && one->k == KILN_FILTER_OWN_PID) one->k = pid;
   }
   return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) == 0;
+}
+
+bool kiln_sandbox_filter_zygote(void) {
+  return filters[KILN_FILTER_ZYGOTE].len > 0 && filter_calls(&filters[KILN_FILTER_ZYGOTE]);
 }
 
 bool kiln_sandbox_enter(kiln_filter_kind kind) {

@@ -30,9 +30,11 @@ uint32_t kiln_sandbox_confine(bool off);
 bool kiln_sandbox_make_lifeline(void);
 _Noreturn void kiln_sandbox_keep(void);
 
-/* Once in the zygote: the filters workers are to load (struct sock_filter), copied. False: no
- * memory, or too long. */
+/* Once in the zygote: the filters that it and its workers are to load (struct sock_filter), copied.
+ * False: no memory, or too long. */
 bool kiln_sandbox_take_filter(kiln_filter_kind kind, const void *program, size_t length);
+/* ... and the zygote's own, loaded. False: there is none, or the kernel does not take it. */
+bool kiln_sandbox_filter_zygote(void);
 
 /* Once in the zygote, when V8 has started: what RLIMIT_DATA counts of it, in bytes. The limit of
  * its workers is to be that much higher than what a job may use. */

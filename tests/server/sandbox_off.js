@@ -75,7 +75,7 @@ const cases = {
       assert.strictEqual(sandboxOff, false);
       assert.strictEqual(sandbox.seccomp, !sanitized);
       assert(!kilnd.log.includes('sandbox-off'), kilnd.log);
-      if (!sanitized) await workerWith(kilnd, 1);
+      if (!sanitized) await workerWith(kilnd, 2); // the zygote's and its own
       await useAll(kilnd);
       assert.strictEqual(await kilnd.stop(), 0);
     }
