@@ -431,7 +431,7 @@ START_TEST(engines_that_are_none_are_refused) {
   assert_no_pool("/nonexistent/kiln-engine", "No such file");
   assert_no_pool("/dev/null", "Permission denied");
   assert_no_pool("/bin/true", "ended");
-  const char *const cases[][2] = {{"hello-version", "it speaks protocol 77, this library 2"},
+  const char *const cases[][2] = {{"hello-version", "it speaks protocol 77, this library "},
                                   {"hello-short", "did not introduce itself"},
                                   {"hello-noise", "did not introduce itself"},
                                   {"hello-never", "ended"}};
