@@ -20,7 +20,7 @@
 #define THREAD_FLAGS                                                                  \
   (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
-/* What fork_worker() of zygote.c has. */
+/* What fork_worker() of zygote.c may have. */
 #define FORK_FLAGS (CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
 /* MAP_GROWSDOWN would escape RLIMIT_DATA, shared memory too. */
 #define MAP_CHECKED (MAP_ANONYMOUS | MAP_PRIVATE | MAP_SHARED | MAP_GROWSDOWN | MAP_HUGETLB)

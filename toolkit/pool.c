@@ -67,14 +67,12 @@ static bool copy_texts(kiln_pool *pool, const kiln_pool_options *options) {
 }
 
 static bool make_filters(kiln_pool *pool) {
-  static const uint16_t tags[KILN_FILTER_KINDS] = {[KILN_FILTER_WORKER] = KILN_WIRE_FILTER_WORKER,
-                                                   [KILN_FILTER_FORKING] = KILN_WIRE_FILTER_FORKING,
-                                                   [KILN_FILTER_ZYGOTE] = KILN_WIRE_FILTER_ZYGOTE};
   kiln__wire_out_init(&pool->filter_message, KILN_WIRE_FILTER);
   for (unsigned kind = 0; kind < KILN_FILTER_KINDS; kind++) {
     kiln_bytes *program = kiln__filter_make((kiln_filter_kind)kind, pool->jitless);
     if (program == NULL) return false;
-    kiln__wire_put_text(&pool->filter_message, tags[kind], kiln_bytes_get(program));
+    kiln__wire_put_text(&pool->filter_message, (uint16_t)(KILN_WIRE_FILTER_FIRST + kind),
+                        kiln_bytes_get(program));
     kiln_bytes_unref(program);
   }
   return kiln__wire_finish(&pool->filter_message);

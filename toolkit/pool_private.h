@@ -103,7 +103,7 @@ typedef struct kiln_worker {
   kiln_pool_session *session; /* SESSION: whose; referenced */
   int forbidden_call;         /* it told that it made this one; -1: none */
   uint64_t due_ns;            /* FORKING: to be ready; with a task: to have answered */
-  uint64_t late_cpu_ns;       /* SESSION, after its deadline: its processor time when last seen */
+  uint64_t late_cpu_ns;       /* SESSION, after its deadline: its processor time then */
   bool gone;                  /* reaped; freed at the end of the round */
   /* of images */
   kiln_pool_image *image;   /* whose process or fork it is; NULL: of a zygote's */

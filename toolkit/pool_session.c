@@ -17,7 +17,7 @@
 #include "toolkit/pool_private.h"
 #include "toolkit/status.h"
 
-enum { GRACE_MAX_MS = 2000 };
+enum { GRACE_MAX_MS = 2000 }; /* or kill_grace_ms, if that is more */
 
 /* ---- as its users see it ----------------------------------------------------------------------
  */
@@ -231,9 +231,9 @@ void kiln__session_on_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
 /* A job that is killed has its answer nonetheless; a session that is killed is lost. So the grace
  * after a deadline is processor time, within limits: on a busy machine V8 may need a while to end
  * the command, and what runs within a measurement of memory is terminated a second after its
- * deadline (shim/memory.cc). One look in the middle of the grace, the next ones as far apart. */
-static uint64_t look_ns(const kiln_pool *pool) {
-  return (uint64_t)pool->kill_grace_ms * UINT64_C(1000000) / 2 + 1;
+ * deadline (shim/memory.cc). The first look is at the deadline, the second after the grace. */
+static uint64_t grace_ns(const kiln_pool *pool) {
+  return (uint64_t)pool->kill_grace_ms * UINT64_C(1000000) + 1;
 }
 
 static uint64_t processor_ns(pid_t pid) {
@@ -243,13 +243,13 @@ static uint64_t processor_ns(pid_t pid) {
   return (uint64_t)used.tv_sec * UINT64_C(1000000000) + (uint64_t)used.tv_nsec;
 }
 
-/* Whether it goes on though it had the processor for most of the time since the last look. */
-static bool has_had_its_grace(const kiln_pool *pool, kiln_worker *worker, uint64_t now) {
-  uint64_t used = processor_ns(worker->pid), before = worker->late_cpu_ns;
-  uint64_t deadline = worker->task->started_ns + worker->task->timeout_ms * UINT64_C(1000000);
-  if (now >= deadline + GRACE_MAX_MS * UINT64_C(1000000)) return true;
-  worker->late_cpu_ns = used;
-  return before != 0 && used >= before + look_ns(pool) / 2;
+/* Whether it goes on though it had the processor for half of the grace since the first look. */
+static bool has_had_its_grace(const kiln_pool *pool, const kiln_worker *worker, uint64_t now) {
+  uint64_t grace_ms = pool->kill_grace_ms > GRACE_MAX_MS ? pool->kill_grace_ms : GRACE_MAX_MS;
+  uint64_t last_ms = worker->task->timeout_ms + grace_ms;
+  if (now >= worker->task->started_ns + last_ms * UINT64_C(1000000)) return true;
+  return worker->late_cpu_ns != 0 &&
+         processor_ns(worker->pid) >= worker->late_cpu_ns + grace_ns(pool) / 2;
 }
 
 void kiln__session_on_due(kiln_pool *pool, kiln_worker *worker) {
@@ -258,7 +258,9 @@ void kiln__session_on_due(kiln_pool *pool, kiln_worker *worker) {
   kiln__session_on_channel(pool, worker); /* it may have answered just now */
   if (worker->state != KILN_WORKER_SESSION || !worker->task) return;
   if (!has_had_its_grace(pool, worker, now)) {
-    worker->due_ns = now + look_ns(pool);
+    bool first = worker->late_cpu_ns == 0;
+    if (first) worker->late_cpu_ns = processor_ns(worker->pid);
+    worker->due_ns = now + (first ? grace_ns(pool) : grace_ns(pool) / 4);
     return;
   }
   atomic_fetch_add(&pool->counters.kills, 1);
@@ -318,7 +320,7 @@ bool kiln__session_assign(kiln_pool *pool, kiln_worker *worker, kiln_task *task)
     return true;
   }
   task->started_ns = now;
-  worker->due_ns = now + task->timeout_ms * UINT64_C(1000000) + look_ns(pool);
+  worker->due_ns = now + task->timeout_ms * UINT64_C(1000000);
   worker->late_cpu_ns = 0;
   worker->task = task;
   if (is_new) {

@@ -28,14 +28,13 @@
 #define KILN_WIRE_BUFFER (KILN_MEMFD_MIN + 64)
 
 typedef enum kiln_wire_type {
-  KILN_WIRE_HELLO = 1,  /* zygote -> pool: who it is */
-  KILN_WIRE_FORK = 2,   /* pool -> zygote, with the new worker's end of its channel */
-  KILN_WIRE_READY = 3,  /* worker -> pool: the door is closed behind it */
-  KILN_WIRE_JOB = 4,    /* pool -> worker */
-  KILN_WIRE_RESULT = 5, /* worker -> pool */
-  KILN_WIRE_FILTER =
-      6,               /* pool -> zygote, once: filters of system calls, its own and its workers' */
-  KILN_WIRE_ALARM = 7, /* worker -> pool, its last word: it made a forbidden system call */
+  KILN_WIRE_HELLO = 1,   /* zygote -> pool: who it is */
+  KILN_WIRE_FORK = 2,    /* pool -> zygote, with the new worker's end of its channel */
+  KILN_WIRE_READY = 3,   /* worker -> pool: the door is closed behind it */
+  KILN_WIRE_JOB = 4,     /* pool -> worker */
+  KILN_WIRE_RESULT = 5,  /* worker -> pool */
+  KILN_WIRE_FILTER = 6,  /* pool -> zygote, once: its system calls and its workers' */
+  KILN_WIRE_ALARM = 7,   /* worker -> pool, its last word: it made a forbidden system call */
   KILN_WIRE_SESSION = 8, /* pool -> worker: a command; the first makes the worker a session */
   KILN_WIRE_TYPE_LAST = KILN_WIRE_SESSION
 } kiln_wire_type;
@@ -51,9 +50,7 @@ enum {
   KILN_WIRE_HELLO_DATA = 6,   /* what RLIMIT_DATA counts of the zygote, in bytes; may be absent */
   KILN_WIRE_HELLO_LAYERS = 7, /* of the sandbox: 1 << KILN_LAYER_... */
   KILN_WIRE_HELLO_KEEPER = 8, /* the pid of the first process of the workers' pid namespace */
-  KILN_WIRE_FILTER_WORKER = 1,
-  KILN_WIRE_FILTER_FORKING = 2,
-  KILN_WIRE_FILTER_ZYGOTE = 3,
+  KILN_WIRE_FILTER_FIRST = 1, /* plus a kiln_filter_kind: that one's program */
   KILN_WIRE_ALARM_CALL = 1,
   KILN_WIRE_FORK_KIND = 1, /* a kiln_filter_kind; absent: of a worker */
   KILN_WIRE_FORK_DATA = 2, /* to an image: what RLIMIT_DATA counts of it now */

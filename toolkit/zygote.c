@@ -105,22 +105,10 @@ static bool take_filters(kiln_wire_in *in) {
   int stepped;
   while ((stepped = kiln__wire_next(in, &field)) == 1) {
     kiln_span program;
-    kiln_filter_kind kind;
-    switch (field.tag) {
-      case KILN_WIRE_FILTER_WORKER:
-        kind = KILN_FILTER_WORKER;
-        break;
-      case KILN_WIRE_FILTER_FORKING:
-        kind = KILN_FILTER_FORKING;
-        break;
-      case KILN_WIRE_FILTER_ZYGOTE:
-        kind = KILN_FILTER_ZYGOTE;
-        break;
-      default:
-        return false;
-    }
+    unsigned kind = field.tag - KILN_WIRE_FILTER_FIRST;
+    if (kind >= KILN_FILTER_KINDS) return false;
     if (!kiln__wire_get_text(&field, KILN_MEMFD_MIN, &program) ||
-        !kiln_sandbox_take_filter(kind, program.data, program.length))
+        !kiln_sandbox_take_filter((kiln_filter_kind)kind, program.data, program.length))
       return false;
   }
   return stepped == 0 && kiln_sandbox_filter_zygote();

@@ -26,11 +26,9 @@ static void fail(const char *what) {
 }
 
 char *make_directory(void) {
-  char path[TEMPORARY_PATH];
-  if (!temporary_make("kiln-cache", path, sizeof(path))) fail(path);
-  char *kept = strdup(path);
-  if (!kept) fail(path);
-  return kept;
+  char *path = malloc(TEMPORARY_PATH);
+  if (!path || !temporary_make("kiln-cache", path, TEMPORARY_PATH)) fail("a folder");
+  return path;
 }
 
 void remove_directory(char *directory) {

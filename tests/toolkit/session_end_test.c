@@ -107,9 +107,19 @@ static uint64_t now_ms(void) {
   return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* With the grace that kilnd gives, not the long one of other tests. */
+static void open_with_short_grace(void) {
+  kiln_options options = session_options(/* store= */ NULL);
+  options.kill_grace_ms = 150;
+  kiln_close(k, 5000);
+  k = open_kiln(&options);
+  make_context(k, NULL, context);
+}
+
 /* Of a machine so busy that it has no time for the session until long after the deadline. */
 START_TEST(who_gets_no_processor_has_time_to_end_the_command) {
   reply one;
+  open_with_short_grace();
   pid_t worker = worker_of(k, context);
   assert_runs(k, context, "var n = 5; n", "5");
   ck_assert_int_eq(kill(worker, SIGSTOP), 0);
@@ -127,12 +137,26 @@ END_TEST
 
 START_TEST(who_gets_no_processor_has_two_seconds) {
   reply one;
+  open_with_short_grace();
   pid_t worker = worker_of(k, context);
   ck_assert_int_eq(kill(worker, SIGSTOP), 0);
   uint64_t begun = now_ms();
   run_in(k, context, "1", 50, &one);
   assert_gone(&one, "time_limit");
   ck_assert_uint_ge(now_ms() - begun, 2050);
+  reply_release(&one);
+}
+END_TEST
+
+/* Nothing but the processor's time makes the grace longer: who has it is ended as a job is. */
+START_TEST(who_has_the_processor_is_ended_soon) {
+  reply one;
+  open_with_short_grace();
+  uint64_t begun = now_ms();
+  run_in(k, context, "[].indexOf.call({length: 2 ** 53 - 1})", 50, &one);
+  assert_gone(&one, "time_limit");
+  ck_assert_uint_ge(now_ms() - begun, 200);
+  ck_assert_uint_lt(now_ms() - begun, 2050);
   reply_release(&one);
 }
 END_TEST
@@ -538,6 +562,7 @@ int main(void) {
   tcase_add_test(tcase, what_v8_cannot_terminate_ends_the_session);
   tcase_add_test(tcase, who_gets_no_processor_has_time_to_end_the_command);
   tcase_add_test(tcase, who_gets_no_processor_has_two_seconds);
+  tcase_add_test(tcase, who_has_the_processor_is_ended_soon);
   tcase_add_loop_test(tcase, a_memory_bomb_ends_the_session, 0,
                       (int)(sizeof(bombs) / sizeof(bombs[0])));
   tcase_add_test(tcase, too_many_buffers_are_an_exception);
