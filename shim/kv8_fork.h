@@ -31,6 +31,17 @@ KV8_API kv8_status kv8_context_hide_globals(kv8_context *context, kv8_error *err
  * where kv8_engine_after_fork() has not been called. */
 KV8_API kv8_status kv8_engine_before_fork(kv8_error *err);
 
+/* From now on deadlines are not kept by a thread of this library's, but by the process' real-time
+ * timer, whose SIGALRM interrupts the code that runs; `on` false: as usual again. For a process
+ * forked for one job: to start a thread takes as long as a small script. The first call with `on`
+ * takes SIGALRM for good; make it in the zygote, so that its children need not. KV8_ESTATE while
+ * something runs with a deadline.
+ *
+ * Only where all code runs in one thread, no other takes SIGALRM, and somebody kills the process a
+ * while after its deadline: V8 asks for a lock of its own to be terminated, and the code that is
+ * interrupted may, very rarely, be the one that has it. */
+KV8_API kv8_status kv8_engine_deadlines_by_alarm(bool on, kv8_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,14 +5,23 @@
  * the nested frames, stands in Run records under one lock, so that a termination is reported by
  * the frame it was meant for and never by the next run (P17, P18).
  *
+ * A process that was forked for one job, and is killed if it does not end, may do without the
+ * thread, which takes longer than a small script: the kernel's timer interrupts its only one
+ * (kv8_engine_deadlines_by_alarm).
+ *
  * It cannot stop V8's native loops; V8 looks for a termination request only in JavaScript.
  */
+#include <signal.h>
+#include <sys/time.h>
+
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <set>
 
 #include "shim/internal.hh"
+#include "shim/kv8_fork.h"
 #include "shim/platform.hh"
 
 namespace kv8 {
@@ -36,6 +45,9 @@ struct Watchdog {
   pthread_t thread{};
   bool started = false;
   bool stopping = false;
+  bool handles_alarm = false; /* the process does */
+  bool by_alarm = false;
+  uint64_t alarm_ns = 0; /* when it rings; 0: not yet set in this process */
 };
 
 /* Never destroyed: at exit its thread may still wait on it. */
@@ -66,6 +78,66 @@ void *ThreadMain(void *argument) {
   }
   return nullptr;
 }
+
+/* ---- without the thread ---------------------------------------------------------------------- */
+
+void RingAt(Watchdog *dog, uint64_t at_ns) noexcept {
+  uint64_t now = NowNs();
+  uint64_t left_us = at_ns > now ? (at_ns - now + 999) / 1000 : 1;
+  struct itimerval timer {};
+  timer.it_value.tv_sec = static_cast<time_t>(left_us / 1000000U);
+  timer.it_value.tv_usec = static_cast<suseconds_t>(left_us % 1000000U);
+  setitimer(ITIMER_REAL, &timer, nullptr);
+  dog->alarm_ns = at_ns;
+}
+
+/* Interrupts the thread that runs the code, wherever it is: allocates nothing, frees nothing, waits
+ * for no lock of ours. V8's own locks are taken nonetheless (see kv8_fork.h). */
+void OnAlarm(int) {
+  constexpr uint64_t kSoonNs = 1000000;
+  int saved = errno;
+  Watchdog &dog = TheWatchdog();
+  if (!dog.mutex.try_lock()) { /* the interrupted code has it */
+    RingAt(&dog, NowNs() + kSoonNs);
+    errno = saved;
+    return;
+  }
+  uint64_t now = NowNs();
+  dog.alarm_ns = 0;
+  for (Run *run : dog.armed) {
+    if (run->deadline_ns > now) {
+      RingAt(&dog, run->deadline_ns);
+      break;
+    }
+    if (!run->deadline_fired) {
+      run->deadline_fired = true;
+      run->isolate->v8->TerminateExecution();
+    }
+  }
+  dog.mutex.unlock();
+  errno = saved;
+}
+
+/* An alarm that nobody needs any more is left to ring: the next run's deadline is mostly the same.
+ */
+void SetAlarm(Watchdog *dog) noexcept {
+  uint64_t first_ns = (*dog->armed.begin())->deadline_ns;
+  if (dog->alarm_ns == 0 || dog->alarm_ns > first_ns) {
+    RingAt(dog, first_ns);
+  }
+}
+
+bool StartDog(Watchdog *dog) noexcept {
+  if (!ThreadsAllowed()) {
+    return false;
+  }
+  if (!dog->by_alarm && !dog->started) {
+    dog->started = StartThread(ThreadMain, dog, kStackBytes, &dog->thread);
+  }
+  return dog->by_alarm || dog->started;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 Run *Outermost(kv8_isolate *isolate) noexcept {
   Run *run = isolate->innermost;
@@ -142,11 +214,8 @@ bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms, bool sigint) 
   run->isolate = isolate;
   run->timeout_ms = timeout_ms;
   if (timeout_ms != 0) {
-    if (!dog.started) {
-      if (!ThreadsAllowed() || !StartThread(ThreadMain, &dog, kStackBytes, &dog.thread)) {
-        return Unbegun(run, &lock);
-      }
-      dog.started = true;
+    if (!StartDog(&dog)) {
+      return Unbegun(run, &lock);
     }
     run->deadline_ns = NowNs() + uint64_t{timeout_ms} * 1000000U;
     try {
@@ -155,13 +224,16 @@ bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms, bool sigint) 
       return Unbegun(run, &lock);
     }
     run->armed = true;
+    if (dog.by_alarm) {
+      SetAlarm(&dog);
+    }
   }
   if (sigint) {
     LinkSigint(run);
   }
   run->outer = isolate->innermost;
   isolate->innermost = run;
-  bool is_first = run->armed && *dog.armed.begin() == run;
+  bool is_first = run->armed && !dog.by_alarm && *dog.armed.begin() == run;
   lock.unlock();
   if (is_first) {
     dog.wake.notify_one();
@@ -228,6 +300,7 @@ void RunHeapExhausted(kv8_isolate *isolate) noexcept {
 
 void WatchdogAfterFork() noexcept {
   TheWatchdog().started = false;
+  TheWatchdog().alarm_ns = 0;
 }
 
 void WatchdogStop() noexcept {
@@ -246,3 +319,24 @@ void WatchdogStop() noexcept {
 }
 
 }  // namespace kv8
+
+using namespace kv8;
+
+kv8_status kv8_engine_deadlines_by_alarm(bool on, kv8_error *err) {
+  Watchdog &dog = TheWatchdog();
+  std::lock_guard<std::mutex> guard(dog.mutex);
+  if (!dog.armed.empty()) {
+    return SetError(err, KV8_ESTATE, "", "a run has a deadline");
+  }
+  if (on && !dog.handles_alarm) {
+    struct sigaction action {};
+    action.sa_handler = OnAlarm;
+    action.sa_flags = SA_RESTART;
+    if (sigaction(SIGALRM, &action, nullptr) != 0) {
+      return SetError(err, KV8_EENGINE, "", "sigaction: SIGALRM cannot be handled");
+    }
+    dog.handles_alarm = true;
+  }
+  dog.by_alarm = on;
+  return KV8_OK;
+}

@@ -44,6 +44,7 @@ static const int allowed[] = {
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
     SCMP_SYS(restart_syscall),
+    SCMP_SYS(setitimer),
     SCMP_SYS(getpid),
     SCMP_SYS(gettid),
     SCMP_SYS(getrandom),

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/kv8_fork.h"
 #include "toolkit/engine.h"
 #include "toolkit/large_pages.h"
 #include "toolkit/sandbox.h"
@@ -47,6 +48,8 @@ static kv8_status start(kiln_engine *engine, const char *v8_flags, kv8_error *er
   kv8_status status = kv8_engine_start(&options, err);
   if (status == KV8_OK) status = kv8_engine_get_info(&engine->info, err);
   kv8_engine_exit_on_out_of_memory(KILN_EXIT_MEMORY_LIMIT);
+  /* Workers may not ask for signals; those that are to live long turn it off. */
+  if (status == KV8_OK) status = kv8_engine_deadlines_by_alarm(true, err);
   if (status != KV8_OK) return status;
 
   kv8_isolate_options isolate_options = KV8_ISOLATE_OPTIONS_INIT;

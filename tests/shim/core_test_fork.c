@@ -287,6 +287,101 @@ START_TEST(a_child_that_ran_code_may_be_a_zygote) {
 }
 END_TEST
 
+/* Runs a script in a child with a deadline, which it may meet or not; what comes after it is well.
+ */
+static void try_with_deadline(const char *text, unsigned timeout_ms, kv8_status expected) {
+  kv8_script *script = NULL;
+  kv8_source source = core_source(text);
+  kv8_run_options options = KV8_RUN_OPTIONS_INIT;
+  options.timeout_ms = timeout_ms;
+  kv8_status status = kv8_script_compile(core_isolate, &source, &script, NULL, &core_error);
+  if (status == KV8_OK) {
+    status = kv8_script_run(script, core_context, &options, NULL, &core_error);
+  }
+  if (status != expected && !(expected == KV8_OK && status == KV8_ETIMEOUT)) {
+    fprintf(stderr, "%s: %d %s\n", text, (int)status, core_error.message);
+    _exit(31);
+  }
+  kv8_script_free(script);
+  expect_text("String(6 * 7)", "42");
+}
+
+/* In a child. */
+static void alarms_main(void) {
+  if (kv8_engine_after_fork(false, &core_error) != KV8_OK) {
+    _exit(30);
+  }
+  try_with_deadline("for (;;);", 10, KV8_ETIMEOUT);
+  if (count_threads() > 3) { /* this one and V8's two at most: no watchdog */
+    _exit(32);
+  }
+  try_with_deadline("Atomics.wait(new Int32Array(new SharedArrayBuffer(8)), 0, 0)", 10,
+                    KV8_ETIMEOUT);
+  try_with_deadline("/(a+)+b/.test('a'.repeat(60))", 10, KV8_ETIMEOUT);
+  /* An alarm far away, which one nearer must not wait for. */
+  try_with_deadline("1", 60000, KV8_OK);
+  try_with_deadline("for (;;);", 5, KV8_ETIMEOUT);
+  for (int round = 0; round < 300; ++round) {
+    /* Interrupts what allocates and frees, in V8 and in malloc. */
+    try_with_deadline(
+        "for (var kept = []; ; kept = kept.length > 99 ? [] : kept) {"
+        "  kept.push(new ArrayBuffer(100), 'x'.repeat(99), () => kept); }",
+        1 + (unsigned)round % 3, KV8_ETIMEOUT);
+    /* Ends by itself about when its deadline comes (P17). */
+    try_with_deadline("for (var end = Date.now() + 1; Date.now() < end;);", 1, KV8_OK);
+  }
+  unsigned before = count_threads();
+  if (kv8_engine_deadlines_by_alarm(false, &core_error) != KV8_OK) {
+    _exit(33);
+  }
+  try_with_deadline("for (;;);", 10, KV8_ETIMEOUT);
+  if (count_threads() != before + 1) {
+    _exit(34);
+  }
+  _exit(0);
+}
+
+static kv8_status asked_within;
+
+static void on_console(void *user, const char *level, kv8_span text) {
+  (void)user;
+  (void)level;
+  (void)text;
+  asked_within = kv8_engine_deadlines_by_alarm(false, &core_error);
+}
+
+START_TEST(a_childs_deadlines_may_be_alarms) {
+  zygote_setup();
+  core_ok(kv8_engine_deadlines_by_alarm(true, &core_error));
+  core_is(core_try(core_context, "1", 10), KV8_ESTATE); /* they are for the children */
+  pid_t child = fork();
+  ck_assert_int_ge(child, 0);
+  if (child == 0) {
+    alarms_main();
+  }
+  int status = 0;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status %#x", (unsigned)status);
+  core_teardown();
+}
+END_TEST
+
+START_TEST(how_deadlines_are_kept_does_not_change_under_one) {
+  kv8_context_options options = KV8_CONTEXT_OPTIONS_INIT;
+  kv8_context *context = NULL;
+  options.on_console = on_console;
+  core_setup();
+  core_ok(kv8_context_new(core_isolate, &options, &context, &core_error));
+  asked_within = KV8_OK;
+  core_ok(core_try(context, "console.log(1)", 10000));
+  core_is(asked_within, KV8_ESTATE);
+  core_ok(core_try(context, "console.log(1)", 0));
+  core_ok(asked_within);
+  kv8_context_free(context);
+  core_teardown();
+}
+END_TEST
+
 START_TEST(after_fork_needs_a_zygote) {
   core_engine();
   core_is(kv8_engine_after_fork(false, &core_error), KV8_ESTATE);
@@ -302,6 +397,8 @@ int main(void) {
   tcase_add_test(all, zygote_refuses_deadlines);
   tcase_add_test(all, zygote_work_is_not_lost);
   tcase_add_test(all, a_child_that_ran_code_may_be_a_zygote);
+  tcase_add_test(all, a_childs_deadlines_may_be_alarms);
+  tcase_add_test(all, how_deadlines_are_kept_does_not_change_under_one);
   tcase_add_test(all, after_fork_needs_a_zygote);
   TCase *cases[] = {all};
   return core_main(cases, 1, "shim zygote");

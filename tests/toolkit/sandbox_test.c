@@ -194,6 +194,7 @@ static const int allowed[] = {
     SYS_sched_getaffinity,
     SYS_sched_getscheduler,
     SYS_restart_syscall,
+    SYS_setitimer,
     /* answered with an error */
     SYS_prctl,
     SYS_clone3,
