@@ -277,6 +277,8 @@ static bool begins_list(kiln_span json) {
 /* The texts of a command, all of them together held to the limit of a source. */
 static kiln_status check_texts(const kiln *k, const kiln_command *command, kiln_error *err) {
   uint64_t total = 0;
+  bool is_module = /* whose identifier is where others have a file's name */
+      command->op == KILN_MODULE_CREATE || command->op == KILN_MODULE_CREATE_SYNTHETIC;
   kiln_span exports = command->exports_json, names_only = {NULL, 0};
   if (begins_list(exports)) {
     names_only = exports;
@@ -295,7 +297,7 @@ static kiln_status check_texts(const kiln *k, const kiln_command *command, kiln_
   const struct {
     kiln_span name;
     const char *what;
-  } names[] = {{command->filename, "filename"},
+  } names[] = {{command->filename, is_module ? "identifier" : "filename"},
                {command->context_name, "context name"},
                {command->context_origin, "context origin"},
                {command->name, "name"}};

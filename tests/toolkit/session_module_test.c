@@ -420,6 +420,19 @@ START_TEST(import_is_refused) {
 }
 END_TEST
 
+START_TEST(an_identifier_has_a_limit) {
+  static char name[KILN_NAME_MAX + 1];
+  kiln_error error;
+  memset(name, 'x', sizeof(name));
+  kiln_command create = {.op = KILN_MODULE_CREATE_SYNTHETIC,
+                         .context = kiln_span_from(context),
+                         .exports_json = kiln_span_from("{}"),
+                         .filename = {name, sizeof(name)}};
+  ck_assert_int_eq(kiln_session_submit(k, &create, NULL, NULL, &error), KILN_ETOOBIG);
+  ck_assert_str_eq(error.message, "identifier is 4097 bytes, limit 4096");
+}
+END_TEST
+
 START_TEST(cached_data_before_evaluation_only) {
   char a[KILN_OBJECT_ID_MAX], s[KILN_OBJECT_ID_MAX];
   reply one;
@@ -492,6 +505,7 @@ int main(void) {
   tcase_add_test(tcase, import_is_answered_by_links);
   tcase_add_test(tcase, a_namespace_is_shown_before_evaluation);
   tcase_add_test(tcase, import_is_refused);
+  tcase_add_test(tcase, an_identifier_has_a_limit);
   tcase_add_test(tcase, cached_data_before_evaluation_only);
   tcase_add_test(tcase, a_long_chain_is_linked);
   suite_add_tcase(suite, tcase);
