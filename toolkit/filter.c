@@ -10,17 +10,20 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* What glibc starts threads with; processes have other flags. */
 #define THREAD_FLAGS                                                                  \
   (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | \
    CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
-/* What fork_worker() of zygote.c may have. */
+/* What kiln_sandbox_fork() may have. */
 #define FORK_FLAGS (CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)
 /* MAP_GROWSDOWN would escape RLIMIT_DATA, shared memory too. */
 #define MAP_CHECKED (MAP_ANONYMOUS | MAP_PRIVATE | MAP_SHARED | MAP_GROWSDOWN | MAP_HUGETLB)
@@ -51,7 +54,6 @@ static const int allowed[] = {
     /* signals of its own, its end */
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(tgkill), /* but take_away() */
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
     /* the channel, and memfds; nothing else is open */
@@ -65,11 +67,9 @@ static const int allowed[] = {
     SCMP_SYS(fstatfs),
 };
 
-/* What forks need until they have closed these doors, too. */
-static const int allowed_forking[] = {
-    SCMP_SYS(close_range), SCMP_SYS(dup2),        SCMP_SYS(getppid),
-    SCMP_SYS(seccomp),     SCMP_SYS(setpriority), SCMP_SYS(sigaltstack),
-};
+/* What an image's process does not need for itself, and its forks need before they load their own
+ * filter. */
+static const int allowed_breeding[] = {SCMP_SYS(close_range), SCMP_SYS(seccomp)};
 
 static const int advices[] = {MADV_DONTNEED,   MADV_FREE,     MADV_HUGEPAGE,
                               MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP};
@@ -77,7 +77,7 @@ static const int advices[] = {MADV_DONTNEED,   MADV_FREE,     MADV_HUGEPAGE,
 typedef struct rule {
   int call;
   unsigned count;
-  struct scmp_arg_cmp arguments[2];
+  struct scmp_arg_cmp arguments[3];
 } rule;
 
 #define ARG(index, op, ...) \
@@ -97,14 +97,38 @@ static const rule rules[] = {
     {SCMP_SYS(fcntl), 1, {ARG(1, SCMP_CMP_EQ, F_GET_SEALS, 0)}},
     {SCMP_SYS(prlimit64), 1, {ARG(0, SCMP_CMP_EQ, 0, 0)}},     /* its own, which only sink */
     {SCMP_SYS(rt_sigaction), 1, {ARG(0, SCMP_CMP_GE, 32, 0)}}, /* glibc's, at the first thread */
-    {SCMP_SYS(clone), 1, {ARG(0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0)}},
-    {SCMP_SYS(prctl), 1, {ARG(0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0)}},
+    /* what forks do to be workers */
+    {SCMP_SYS(prctl),
+     2,
+     {ARG(0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0), ARG(1, SCMP_CMP_EQ, SIGKILL, 0)}},
+    {SCMP_SYS(setpriority),
+     3,
+     {ARG(0, SCMP_CMP_EQ, PRIO_PROCESS, 0), ARG(1, SCMP_CMP_EQ, 0, 0),
+      ARG(2, SCMP_CMP_EQ, KILN_WORKER_NICE, 0)}},
+#ifdef SYS_dup2
+    {SCMP_SYS(dup2), 1, {ARG(1, SCMP_CMP_EQ, KILN_CHANNEL, 0)}},
+#else /* glibc has dup3() do it */
+    {SCMP_SYS(dup3), 2, {ARG(1, SCMP_CMP_EQ, KILN_CHANNEL, 0), ARG(2, SCMP_CMP_EQ, 0, 0)}},
+#endif
 };
+
+/* With the secret, or from those who breed without. */
+static const rule fork_with_secret = {
+    SCMP_SYS(clone),
+    2,
+    {ARG(0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0),
+     ARG(2, SCMP_CMP_EQ, (scmp_datum_t)KILN_FILTER_SECRET_HIGH << 32 | KILN_FILTER_SECRET_LOW, 0)}};
+static const rule fork_of_breeders = {
+    SCMP_SYS(clone), 1, {ARG(0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0)}};
 
 static bool allow(scmp_filter_ctx filter, const int *calls, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i], 0, NULL) != 0) return false;
   return true;
+}
+
+static bool allow_rule(scmp_filter_ctx filter, const rule *one) {
+  return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, one->call, one->count, one->arguments) == 0;
 }
 
 static bool allow_with(scmp_filter_ctx filter, int call, const struct scmp_arg_cmp *argument) {
@@ -126,48 +150,37 @@ static bool allow_protection(scmp_filter_ctx filter, bool jitless) {
 /* Names of threads and of memory can be done without, and so can clone3(): glibc takes clone()
  * then, whose flags a filter can see. */
 static bool refuse_some(scmp_filter_ctx filter) {
-  const struct scmp_arg_cmp not_die = ARG(0, SCMP_CMP_NE, PR_SET_PDEATHSIG, 0);
-  return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, &not_die) ==
-             0 &&
-#ifdef __x86_64__ /* elsewhere fork_worker() has no other way */
+  const struct scmp_arg_cmp not_die[] = {ARG(0, SCMP_CMP_NE, PR_SET_PDEATHSIG, 0)};
+  const struct scmp_arg_cmp not_kill[] = {ARG(0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0),
+                                          ARG(1, SCMP_CMP_NE, SIGKILL, 0)};
+  const uint32_t invalid = SCMP_ACT_ERRNO(EINVAL);
+  return seccomp_rule_add_array(filter, invalid, SCMP_SYS(prctl), 1, not_die) == 0 &&
+         seccomp_rule_add_array(filter, invalid, SCMP_SYS(prctl), 2, not_kill) == 0 &&
          refuse(filter, SCMP_SYS(clone3), ENOSYS) &&
-#else
-         allow(filter, (const int[]){SCMP_SYS(clone3)}, 1) &&
-#endif
          refuse(filter, SCMP_SYS(sysinfo), ENOSYS); /* glibc's qsort() asks for the memory */
 }
 
-static bool add_zygotes(scmp_filter_ctx filter, bool jitless) {
+static bool add_zygotes(scmp_filter_ctx filter, bool breeds, bool jitless) {
   for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-    if (seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rules[i].call, rules[i].count,
-                               rules[i].arguments) != 0)
-      return false;
+    if (!allow_rule(filter, &rules[i])) return false;
   for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
     const struct scmp_arg_cmp advice = ARG(2, SCMP_CMP_EQ, (scmp_datum_t)advices[i], 0);
     if (!allow_with(filter, SCMP_SYS(madvise), &advice)) return false;
   }
-  return allow(filter, allowed, sizeof(allowed) / sizeof(allowed[0])) &&
-         allow(filter, allowed_forking, sizeof(allowed_forking) / sizeof(allowed_forking[0])) &&
-         allow_protection(filter, jitless) && refuse_some(filter);
+  const size_t breeding = breeds ? sizeof(allowed_breeding) / sizeof(allowed_breeding[0]) : 0;
+  return allow_rule(filter, breeds ? &fork_of_breeders : &fork_with_secret) &&
+         allow(filter, allowed, sizeof(allowed) / sizeof(allowed[0])) &&
+         allow(filter, allowed_breeding, breeding) && allow_protection(filter, jitless) &&
+         refuse_some(filter);
 }
 
-static bool trap_with(scmp_filter_ctx filter, int call, const struct scmp_arg_cmp *argument) {
-  return seccomp_rule_add_array(filter, SCMP_ACT_TRAP, call, 1, argument) == 0;
-}
-
-static bool take_away(scmp_filter_ctx filter, kiln_filter_kind kind) {
-  const struct scmp_arg_cmp other = ARG(0, SCMP_CMP_NE, KILN_FILTER_OWN_PID, 0);
+/* An image's forks are to be as other workers are. */
+static bool take_away(scmp_filter_ctx filter) {
   const struct scmp_arg_cmp no_thread = ARG(0, SCMP_CMP_NE, THREAD_FLAGS, 0);
-  if (!trap_with(filter, SCMP_SYS(tgkill), &other)) return false;
-  if (kind == KILN_FILTER_FORKING) return true;
-  for (size_t i = 0; i < sizeof(allowed_forking) / sizeof(allowed_forking[0]); i++)
-    if (seccomp_rule_add_array(filter, SCMP_ACT_TRAP, allowed_forking[i], 0, NULL) != 0)
+  for (size_t i = 0; i < sizeof(allowed_breeding) / sizeof(allowed_breeding[0]); i++)
+    if (seccomp_rule_add_array(filter, SCMP_ACT_TRAP, allowed_breeding[i], 0, NULL) != 0)
       return false;
-  return trap_with(filter, SCMP_SYS(clone), &no_thread) &&
-#ifndef __x86_64__
-         refuse(filter, SCMP_SYS(clone3), ENOSYS) &&
-#endif
-         refuse(filter, SCMP_SYS(prctl), EINVAL);
+  return seccomp_rule_add_array(filter, SCMP_ACT_TRAP, SCMP_SYS(clone), 1, &no_thread) == 0;
 }
 
 /* libseccomp writes programs to files only. */
@@ -191,7 +204,7 @@ static kiln_bytes *export(scmp_filter_ctx filter) {
 }
 
 kiln_bytes *kiln__filter_make(kiln_filter_kind kind, bool jitless) {
-  bool zygotes = kind == KILN_FILTER_ZYGOTE;
+  bool breeds = kind == KILN_FILTER_BREEDER, zygotes = breeds || kind == KILN_FILTER_ZYGOTE;
   scmp_filter_ctx filter = seccomp_init(zygotes ? SCMP_ACT_TRAP : SCMP_ACT_ALLOW);
   if (!filter) {
     errno = ENOMEM;
@@ -201,8 +214,8 @@ kiln_bytes *kiln__filter_make(kiln_filter_kind kind, bool jitless) {
   errno = EINVAL;
   /* A tree instead of a list: a third of the instructions for each call. */
   if (zygotes ? seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0 &&
-                    add_zygotes(filter, jitless)
-              : take_away(filter, kind))
+                    add_zygotes(filter, breeds, jitless)
+              : take_away(filter))
     program = export(filter);
   seccomp_release(filter);
   return program;

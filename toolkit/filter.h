@@ -12,20 +12,30 @@
 
 #include "toolkit/kiln.h"
 
-/* Loading a filter costs by its length, and each worker would pay. So the zygote has the long one,
- * which its forks inherit, and they load a short one that takes more away. */
+/* Loading even the shortest filter costs a worker more than all that it calls under it. So a zygote
+ * has one, which its workers inherit: they have no other, and may do what it may, but for forking,
+ * which takes a number that only it knows. An image's process has run guests' code and forks, so
+ * that it can have no secret: it comes from a zygote that has none, and its forks load a short
+ * filter on top. */
 typedef enum kiln_filter_kind {
-  KILN_FILTER_WORKER = 0,  /* on top of the zygote's: no forks, no more filters, no other process */
-  KILN_FILTER_FORKING = 1, /* ... that may fork, too: one that has run guests' code (an image) */
-  KILN_FILTER_ZYGOTE = 2,
+  KILN_FILTER_WORKER = 0, /* an image's fork: on top of a breeder's, no forks and no more filters */
+  KILN_FILTER_FORKING = 1, /* an image's process; a kind of fork: there is no such filter */
+  KILN_FILTER_ZYGOTE = 2,  /* a zygote's and its workers' */
+  KILN_FILTER_BREEDER = 3, /* a zygote's whose forks are images, and theirs */
   KILN_FILTER_KINDS
 } kiln_filter_kind;
 
-/* Where a filter says this, a process puts its own id before it loads it. */
-#define KILN_FILTER_OWN_PID 0x4b494c4eu
+/* Each is one instruction of a zygote's filter, which puts random bits in their place. */
+#define KILN_FILTER_SECRET_LOW 0x4b494c4eu
+#define KILN_FILTER_SECRET_HIGH 0x4e4c494bu
 
-/* Instructions (struct sock_filter) of a filter; `jitless`: no page may become executable. NULL:
- * errno says why. */
+/* The channel's descriptor in a zygote and in a worker. */
+#define KILN_CHANNEL 3
+/* Guests yield to whoever serves other requests. */
+#define KILN_WORKER_NICE 10
+
+/* Instructions (struct sock_filter) of a filter, not of KILN_FILTER_FORKING; `jitless`: no page may
+ * become executable. NULL: errno says why. */
 kiln_bytes *kiln__filter_make(kiln_filter_kind kind, bool jitless);
 
 /* The name of a system call of this machine; writes "call N" where it has none. */

@@ -112,6 +112,7 @@ typedef struct kiln_job_result {
 #define KILN_EXIT_MEMORY_LIMIT 77
 #define KILN_EXIT_FATAL 78
 #define KILN_EXIT_FORBIDDEN 79
+#define KILN_EXIT_SIGNAL 128 /* plus the signal's number */
 
 #define KILN_RESULT_TEXT_MAX 8192 /* each of the exception's texts */
 #define KILN_BLOB_MAX ((uint64_t)256 << 20)

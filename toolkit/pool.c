@@ -32,6 +32,7 @@ static void free_parts(kiln_pool *pool) {
   if (pool->epoll >= 0) close(pool->epoll);
   kiln__wire_out_release(&pool->fork_message);
   kiln__wire_out_release(&pool->filter_message);
+  kiln__wire_out_release(&pool->breeder_message);
   pthread_cond_destroy(&pool->started_changed);
   pthread_mutex_destroy(&pool->lock);
   free(pool->engine_path);
@@ -66,16 +67,21 @@ static bool copy_texts(kiln_pool *pool, const kiln_pool_options *options) {
   return pool->engine_path != NULL;
 }
 
+static bool put_filter(kiln_wire_out *message, kiln_filter_kind kind, bool jitless) {
+  kiln_bytes *program = kiln__filter_make(kind, jitless);
+  if (program == NULL) return false;
+  kiln__wire_put_text(message, (uint16_t)(KILN_WIRE_FILTER_FIRST + kind), kiln_bytes_get(program));
+  kiln_bytes_unref(program);
+  return true;
+}
+
 static bool make_filters(kiln_pool *pool) {
   kiln__wire_out_init(&pool->filter_message, KILN_WIRE_FILTER);
-  for (unsigned kind = 0; kind < KILN_FILTER_KINDS; kind++) {
-    kiln_bytes *program = kiln__filter_make((kiln_filter_kind)kind, pool->jitless);
-    if (program == NULL) return false;
-    kiln__wire_put_text(&pool->filter_message, (uint16_t)(KILN_WIRE_FILTER_FIRST + kind),
-                        kiln_bytes_get(program));
-    kiln_bytes_unref(program);
-  }
-  return kiln__wire_finish(&pool->filter_message);
+  kiln__wire_out_init(&pool->breeder_message, KILN_WIRE_FILTER);
+  return put_filter(&pool->filter_message, KILN_FILTER_ZYGOTE, pool->jitless) &&
+         put_filter(&pool->breeder_message, KILN_FILTER_BREEDER, pool->jitless) &&
+         put_filter(&pool->breeder_message, KILN_FILTER_WORKER, pool->jitless) &&
+         kiln__wire_finish(&pool->filter_message) && kiln__wire_finish(&pool->breeder_message);
 }
 
 static kiln_pool *make(const kiln_pool_options *options) {

@@ -43,7 +43,7 @@ struct kiln_pool_image {
   kiln_worker *process; /* NULL: none; else FORKING to SERVING */
   kiln_worker *younger; /* to replace it */
   kiln_worker *trying;  /* one of them, whose fork does the empty job */
-  bool begun;           /* the first load has */
+  bool begun;           /* the first load has, or will not */
   bool failed;
   unsigned crashes;       /* of processes and idle forks, since a fork got a job */
   unsigned load_failures; /* since a load went well */
@@ -286,6 +286,7 @@ void kiln__image_note_assigned(kiln_worker *worker) {
 
 /* A load, or the trial after it, that did not go well. */
 static void not_loaded(kiln_pool_image *image, const kiln_job_result *result) {
+  image->begun = true;
   image->again_ns = kiln__pool_now_ns() + AGAIN_NS;
   kiln__job_result_release(&image->loaded);
   image->on_event(image->user, KILN_POOL_IMAGE_NOT_LOADED, result, 0);
@@ -413,9 +414,29 @@ bool kiln__images_give(kiln_pool *pool, uint64_t before_ns) {
   return true;
 }
 
-/* A worker for the image's process, forked by the zygote. */
+bool kiln__images_need_breeder(const kiln_pool *pool) {
+  for (kiln_pool_image *image = pool->images; image; image = image->next) {
+    pthread_mutex_lock(&image->pool->lock);
+    bool is_free = image->is_free;
+    pthread_mutex_unlock(&image->pool->lock);
+    if (!is_free && !image->failed) return true;
+  }
+  return false;
+}
+
+static bool wants_process(kiln_pool_image *image, bool waits) {
+  return !image->process && (waits || !image->begun);
+}
+
+void kiln__images_note_no_breeder(kiln_pool *pool) {
+  for (kiln_pool_image *image = pool->images; image; image = image->next)
+    if (wants_process(image, count_waiting(image) > 0)) image->fork_failures++;
+}
+
+/* A worker for the image's process, forked by the breeder, unless that is to be renewed first. */
 static void ask_process(kiln_pool *pool, kiln_pool_image *image, kiln_worker **slot) {
-  if (!pool->current || !pool->current->ready) return;
+  const kiln_zygote *breeder = pool->breeder;
+  if (!breeder || !breeder->ready || breeder->forks >= pool->forks_per_zygote) return;
   if (kiln__worker_ask(pool, &(kiln_fork){image, /* from= */ NULL, &image->fork_process}))
     *slot = pool->workers; /* the newest */
   else
@@ -429,6 +450,7 @@ static void go_on(kiln_pool *pool, kiln_pool_image *image, kiln_worker *process)
   kiln_task *task;
   if (process->state == KILN_WORKER_IDLE) {
     if (!begin_running(pool)) return;
+    image->begun = true;
     task = new_task(image, &image->load, load_done, image->timeout_ms);
   } else if (is_serving(process) && !process->tried && !image->trying) {
     worker = find_idle(pool, process);
@@ -496,9 +518,8 @@ static void keep_one(kiln_pool *pool, kiln_pool_image *image, uint64_t now) {
     not_loaded(image, &none);
   }
   if (now >= image->again_ns) {
-    if (!image->process && (waits || !image->begun)) {
+    if (wants_process(image, waits)) {
       ask_process(pool, image, &image->process);
-      image->begun = image->begun || image->process;
     } else if (is_serving(image->process) && image->process->tried && !image->younger &&
                image->process->forks >= pool->forks_per_zygote) {
       ask_process(pool, image, &image->younger);

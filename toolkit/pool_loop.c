@@ -176,10 +176,7 @@ static void keep_zygotes(kiln_pool *pool, uint64_t now) {
   bool spare_is_ready = pool->spare && pool->spare->ready;
   if (pool->current && pool->current->forks >= pool->forks_per_zygote && spare_is_ready) {
     /* Renewed: siblings share addresses and hash seeds. Its forks still under way come first. */
-    bool owes = false;
-    for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
-      if (worker->zygote == pool->current) owes = true;
-    if (!owes) {
+    if (!kiln__zygote_owes(pool, pool->current)) {
       atomic_fetch_add(&pool->counters.zygotes_renewed, 1);
       kiln__zygote_end(pool, pool->current, /* lost= */ false);
     }
@@ -195,6 +192,21 @@ static void keep_zygotes(kiln_pool *pool, uint64_t now) {
     kiln__zygote_start(pool, &pool->current);
   else if (wants_spare(pool) && now >= spare_from(pool))
     kiln__zygote_start(pool, &pool->spare);
+}
+
+/* No spare: a load that waits for a zygote's start takes long anyway. */
+static void keep_breeder(kiln_pool *pool, uint64_t now) {
+  bool needed = kiln__images_need_breeder(pool);
+  kiln_zygote *breeder = pool->breeder;
+  bool is_old = breeder && breeder->forks >= pool->forks_per_zygote;
+  if (breeder && !needed) {
+    kiln__zygote_end(pool, breeder, /* lost= */ false);
+  } else if (is_old && !kiln__zygote_owes(pool, breeder)) {
+    atomic_fetch_add(&pool->counters.zygotes_renewed, 1);
+    kiln__zygote_end(pool, breeder, /* lost= */ false);
+  }
+  if (needed && !pool->breeder && now >= pool->breeder_again_ns)
+    kiln__zygote_start(pool, &pool->breeder);
 }
 
 static void keep_workers(kiln_pool *pool, uint64_t now) {
@@ -271,6 +283,7 @@ static int milliseconds_to_wait(const kiln_pool *pool, uint64_t begun, bool clos
     sooner(&due, pool->zygote_again_ns);
   else if (wants_spare(pool))
     sooner(&due, spare_from(pool));
+  if (!pool->breeder && kiln__images_need_breeder(pool)) sooner(&due, pool->breeder_again_ns);
   if (pool->idle + pool->forking < pool->idle_target && pool->fork_again_ns > begun)
     sooner(&due, pool->fork_again_ns);
   sooner(&due, kiln__images_due(pool, begun));
@@ -404,6 +417,7 @@ void *kiln__pool_main(void *argument) {
     give_jobs(pool);
     keep_workers(pool, now);
     kiln__images_keep(pool, now);
+    keep_breeder(pool, now);
     tell_trouble(pool, now);
     free_gone(pool);
     atomic_store(&pool->ready, pool->idle > 0 || (pool->current && pool->current->ready));

@@ -118,7 +118,7 @@ typedef struct kiln_worker {
 /* Who is asked for a worker; all NULL: the zygote, for one of its own. */
 typedef struct kiln_fork {
   kiln_pool_image *image;
-  kiln_worker *from; /* NULL: the zygote, for an image's process */
+  kiln_worker *from; /* NULL: the breeder, for an image's process */
   const kiln_wire_out *message;
 } kiln_fork;
 
@@ -127,6 +127,7 @@ struct kiln_zygote {
   pid_t pid;
   kiln_watch channel;
   kiln_watch process;
+  bool breeds; /* for images */
   bool ready;
   bool ending; /* told to go: its end is no loss */
   bool gone;
@@ -153,7 +154,7 @@ struct kiln_pool {
   int epoll;
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
-  kiln_wire_out filter_message;
+  kiln_wire_out filter_message, breeder_message;
   bool jitless, sandbox_required, sandbox_off, large_pages;
   kiln_engine_info engine; /* from the first hello */
   uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */
@@ -175,12 +176,15 @@ struct kiln_pool {
   kiln_zygote *zygotes;
   kiln_pool_image *images;
   kiln_zygote *current, *spare; /* NULL: none; either may not be ready yet */
+  kiln_zygote *breeder;         /* of images' processes; NULL: none, as long as there is no image */
   uint64_t trouble_since_ns;    /* since when there is no engine to be had; 0: there is */
   unsigned idle, forking;
   unsigned fork_failures; /* since a worker was last ready */
   uint64_t fork_again_ns;
   unsigned zygote_failures; /* since a zygote last said hello */
   uint64_t zygote_again_ns;
+  unsigned breeder_failures;
+  uint64_t breeder_again_ns;
   uint64_t spare_from_ns;
   uint64_t strays_until_ns;
   atomic_bool ready; /* for others to see: a process is at hand, or can be had at once */
@@ -214,6 +218,8 @@ void kiln__pool_fail(kiln_pool *pool, kiln_task *task, bool ran, kiln_status sta
 void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot);
 void kiln__zygote_on_channel(kiln_pool *pool, kiln_zygote *zygote);
 void kiln__zygote_on_process(kiln_pool *pool, kiln_zygote *zygote);
+/* Whether it has been asked for a fork that is not ready yet. */
+bool kiln__zygote_owes(const kiln_pool *pool, const kiln_zygote *zygote);
 /* Takes it out of service and kills it; whoever it has forked stays. */
 void kiln__zygote_end(kiln_pool *pool, kiln_zygote *zygote, bool lost);
 
@@ -255,6 +261,10 @@ void kiln__session_unref(kiln_pool_session *session);
 bool kiln__worker_take_alarm(kiln_worker *worker, kiln_wire_in *in);
 /* Whether it ended by such a call, and by which. */
 bool kiln__worker_is_forbidden(const kiln_worker *worker, const siginfo_t *info);
+/* Which signal it ended by, or says it did, since it may send itself none; 0: none. */
+int kiln__worker_get_signal(const siginfo_t *info);
+/* "signal SIG..." or "exit code ..." */
+void kiln__worker_describe_end(const siginfo_t *info, char *ret_text, size_t size);
 void kiln__worker_name_call(const kiln_worker *worker, char *ret_name, size_t size);
 
 /* Whether it is one of the pool's processes. */
@@ -272,6 +282,10 @@ uint64_t kiln__process_data_bytes(pid_t pid, uint64_t otherwise);
 bool kiln__images_give(kiln_pool *pool, uint64_t before_ns);
 /* Loads, forks, renews, ends and frees what has to be. */
 void kiln__images_keep(kiln_pool *pool, uint64_t now);
+/* Whether there is an image, for which a breeder is to be at hand. */
+bool kiln__images_need_breeder(const kiln_pool *pool);
+/* A breeder could not be started, or ended before it was ready. */
+void kiln__images_note_no_breeder(kiln_pool *pool);
 /* When keep() has something to do again, after the round that began then. */
 uint64_t kiln__images_due(const kiln_pool *pool, uint64_t begun);
 void kiln__images_take_down(kiln_pool *pool);

@@ -214,18 +214,16 @@ void kiln__session_on_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
   kiln_session_end end = KILN_SESSION_CRASHED;
   bool exited = info->si_code == CLD_EXITED;
   bool forbidden = kiln__worker_is_forbidden(worker, info);
-  const char *name = exited ? NULL : sigabbrev_np(info->si_status);
   if (exited && info->si_status == KILN_EXIT_MEMORY_LIMIT) end = KILN_SESSION_MEMORY_LIMIT;
   if (!exited && info->si_status == SIGXCPU) end = KILN_SESSION_TIME_LIMIT;
   if (forbidden) {
     atomic_fetch_add(&pool->counters.sandbox_alarms, 1);
     kiln__worker_name_call(worker, call, sizeof(call));
     snprintf(detail, sizeof(detail), "forbidden system call: %s", call);
-  } else if (exited)
-    snprintf(detail, sizeof(detail), "exit code %d", info->si_status);
-  else
-    snprintf(detail, sizeof(detail), "signal SIG%s", name ? name : "?");
-  end_session(pool, worker->session, end, detail, exited ? 0 : info->si_status, KILN_GONE);
+  } else {
+    kiln__worker_describe_end(info, detail, sizeof(detail));
+  }
+  end_session(pool, worker->session, end, detail, kiln__worker_get_signal(info), KILN_GONE);
 }
 
 /* A job that is killed has its answer nonetheless; a session that is killed is lost. So the grace

@@ -28,7 +28,7 @@ static void note_fork_failure(kiln_pool *pool) {
 }
 
 bool kiln__worker_ask(kiln_pool *pool, const kiln_fork *fork) {
-  kiln_zygote *zygote = fork->from ? NULL : pool->current;
+  kiln_zygote *zygote = fork->from ? NULL : fork->image ? pool->breeder : pool->current;
   int asked = zygote ? zygote->channel.fd : fork->from->channel.fd;
   int pair[2];
   kiln_worker *worker = calloc(1, sizeof(*worker));
@@ -124,7 +124,7 @@ static bool try_without(kiln_pool *pool, kiln_worker *worker, const siginfo_t *i
   kiln_task *task = worker->task;
   if (!task->without.data) return false;
   task->consumer_crashed = true;
-  task->consumer_signal = info->si_code == CLD_EXITED ? 0 : info->si_status;
+  task->consumer_signal = kiln__worker_get_signal(info);
   kiln__wire_out_release(&task->message);
   task->message = task->without;
   task->without = (kiln_wire_out){0};
@@ -146,6 +146,23 @@ bool kiln__worker_is_forbidden(const kiln_worker *worker, const siginfo_t *info)
   return worker->forbidden_call >= 0 || info->si_status == (exited ? KILN_EXIT_FORBIDDEN : SIGSYS);
 }
 
+int kiln__worker_get_signal(const siginfo_t *info) {
+  if (info->si_code != CLD_EXITED) return info->si_status;
+  int number = info->si_status - KILN_EXIT_SIGNAL;
+  bool could_say = number > 0 && number < 32 && number != SIGKILL && number != SIGSYS &&
+                   number != SIGXCPU; /* which have meanings of their own */
+  return could_say ? number : 0;
+}
+
+void kiln__worker_describe_end(const siginfo_t *info, char *ret_text, size_t size) {
+  int number = kiln__worker_get_signal(info);
+  const char *name = sigabbrev_np(number);
+  if (number == 0)
+    snprintf(ret_text, size, "exit code %d", info->si_status);
+  else
+    snprintf(ret_text, size, "signal SIG%s", name ? name : "?");
+}
+
 static void finish_by_violation(kiln_pool *pool, kiln_worker *worker) {
   char name[64], message[128];
   kiln__worker_name_call(worker, name, sizeof(name));
@@ -156,7 +173,7 @@ static void finish_by_violation(kiln_pool *pool, kiln_worker *worker) {
 }
 
 static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t *info) {
-  char message[96];
+  char how[32], message[96];
   bool exited = info->si_code == CLD_EXITED;
   bool forbidden = kiln__worker_is_forbidden(worker, info);
   if (forbidden) atomic_fetch_add(&pool->counters.sandbox_alarms, 1);
@@ -175,15 +192,12 @@ static void finish_by_exit(kiln_pool *pool, kiln_worker *worker, const siginfo_t
     finish_by_violation(pool, worker);
     return;
   }
-  const char *name = exited ? NULL : sigabbrev_np(info->si_status);
-  if (exited)
-    snprintf(message, sizeof(message), "the engine process ended with exit code %d",
-             info->si_status);
-  else
-    snprintf(message, sizeof(message), "the engine process was ended by signal SIG%s",
-             name ? name : "?");
+  int number = kiln__worker_get_signal(info);
+  kiln__worker_describe_end(info, how, sizeof(how));
+  snprintf(message, sizeof(message), "the engine process %s %s",
+           number == 0 ? "ended with" : "was ended by", how);
   kiln_job_result result = result_with(KILN_OUTCOME_CRASHED, KILN_CODE_CRASHED, message);
-  result.signal = exited ? 0 : info->si_status;
+  result.signal = number;
   finish(pool, worker, &result);
 }
 

@@ -31,10 +31,17 @@ __attribute__((format(printf, 2, 3))) static void note_trouble(kiln_pool *pool, 
 }
 
 /* A start that failed: the next one has to wait, longer each time. */
-static void back_off(kiln_pool *pool) {
-  unsigned shift = pool->zygote_failures < 5 ? pool->zygote_failures : 5;
-  pool->zygote_failures++;
-  pool->zygote_again_ns = kiln__pool_now_ns() + (UINT64_C(100000000) << shift);
+static void back_off(kiln_pool *pool, bool breeds) {
+  unsigned *failures = breeds ? &pool->breeder_failures : &pool->zygote_failures;
+  uint64_t again_ns =
+      kiln__pool_now_ns() + (UINT64_C(100000000) << (*failures < 5 ? *failures : 5));
+  ++*failures;
+  if (!breeds) {
+    pool->zygote_again_ns = again_ns;
+    return;
+  }
+  pool->breeder_again_ns = again_ns;
+  kiln__images_note_no_breeder(pool);
 }
 
 /* Of our environment an engine sees only what it needs to load its libraries and to format dates:
@@ -127,15 +134,17 @@ static void reap_now(pid_t pid) {
 
 void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot) {
   int pair[2];
+  bool breeds = slot == &pool->breeder;
   kiln_zygote *zygote = calloc(1, sizeof(*zygote));
   if (!zygote || !make_channel(pair)) {
     note_trouble(pool, "%s", strerror(errno));
     free(zygote);
-    back_off(pool);
+    back_off(pool, breeds);
     return;
   }
   zygote->channel = (kiln_watch){KILN_WATCH_ZYGOTE_CHANNEL, zygote, pair[0]};
   zygote->process = (kiln_watch){KILN_WATCH_ZYGOTE_PROCESS, zygote, -1};
+  zygote->breeds = breeds;
   zygote->hello_due_ns = kiln__pool_now_ns() + UINT64_C(1000000) * KILN_HELLO_MS;
   int failed = spawn(pool, pair[1], &zygote->pid);
   close(pair[1]);
@@ -143,7 +152,7 @@ void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot) {
     note_trouble(pool, "cannot be started: %s", strerror(failed));
     close(pair[0]);
     free(zygote);
-    back_off(pool);
+    back_off(pool, breeds);
     return;
   }
   zygote->process.fd = pidfd_open(zygote->pid, 0);
@@ -154,7 +163,7 @@ void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot) {
     kiln__pool_unwatch(pool, &zygote->channel);
     reap_now(zygote->pid);
     free(zygote);
-    back_off(pool);
+    back_off(pool, breeds);
     return;
   }
   atomic_fetch_add(&pool->counters.zygotes_started, 1);
@@ -163,14 +172,21 @@ void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot) {
   *slot = zygote;
 }
 
+bool kiln__zygote_owes(const kiln_pool *pool, const kiln_zygote *zygote) {
+  for (const kiln_worker *worker = pool->workers; worker; worker = worker->next)
+    if (worker->zygote == zygote) return true;
+  return false;
+}
+
 void kiln__zygote_end(kiln_pool *pool, kiln_zygote *zygote, bool lost) {
   if (zygote->ending) return;
   zygote->ending = true;
   if (lost) atomic_fetch_add(&pool->counters.zygotes_lost, 1);
   if (lost && !zygote->ready) atomic_fetch_add(&pool->counters.zygotes_not_ready, 1);
-  if (!zygote->ready) back_off(pool);
+  if (!zygote->ready) back_off(pool, zygote->breeds);
   if (pool->current == zygote) pool->current = NULL;
   if (pool->spare == zygote) pool->spare = NULL;
+  if (pool->breeder == zygote) pool->breeder = NULL;
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
     if (worker->zygote == zygote) worker->zygote = NULL;
   /* What it has been asked and has not done comes back as closed channels. */
@@ -288,11 +304,11 @@ static bool accept_hello(kiln_pool *pool, kiln_zygote *zygote, kiln_wire_in *in)
   return true;
 }
 
-/* Tells it what its workers may ask of the kernel. */
+/* Tells it what it and its forks may ask of the kernel. */
 static bool send_filters(const kiln_pool *pool, const kiln_zygote *zygote) {
+  const kiln_wire_out *message = zygote->breeds ? &pool->breeder_message : &pool->filter_message;
   if (!(pool->engine.layers & UINT32_C(1) << KILN_LAYER_SECCOMP)) return true;
-  return kiln__wire_send(zygote->channel.fd, &pool->filter_message, /* fd= */ -1, MSG_DONTWAIT) ==
-         0;
+  return kiln__wire_send(zygote->channel.fd, message, /* fd= */ -1, MSG_DONTWAIT) == 0;
 }
 
 void kiln__zygote_on_channel(kiln_pool *pool, kiln_zygote *zygote) {
@@ -317,7 +333,10 @@ void kiln__zygote_on_channel(kiln_pool *pool, kiln_zygote *zygote) {
     return;
   }
   zygote->ready = true;
-  pool->zygote_failures = 0;
+  if (zygote->breeds)
+    pool->breeder_failures = 0;
+  else
+    pool->zygote_failures = 0;
 }
 
 void kiln__zygote_on_process(kiln_pool *pool, kiln_zygote *zygote) {

@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +25,6 @@
 
 /* A job brings at most KILN_WIRE_FDS_MAX + 1, its answer needs a few more. */
 #define FDS_MAX (KILN_WIRE_FDS_MAX + 32)
-/* Guests yield to whoever serves other requests. */
-#define WORKER_NICE 10
 /* V8's background threads use processor time too; the deadline proper is the wall clock's. */
 #define CPU_THREADS 5
 
@@ -43,11 +39,15 @@ bool kiln_sandbox_die_with(pid_t parent) {
   return now == parent || (now == 0 && lifeline[1] >= 0);
 }
 
+/* Whether this process might raise a hard limit. */
+static bool is_privileged = true;
+
+/* Both limits sink to `value`, where they are not lower already. */
 static bool limit(__rlimit_resource_t resource, rlim_t value) {
-  struct rlimit old;
+  struct rlimit old, wanted = {value, value};
+  if (!is_privileged && setrlimit(resource, &wanted) == 0) return true;
   if (getrlimit(resource, &old) != 0) return false;
-  if (old.rlim_max < value) value = old.rlim_max; /* stricter already */
-  struct rlimit wanted = {value, value};
+  if (old.rlim_max < value) wanted = (struct rlimit){old.rlim_max, old.rlim_max};
   return setrlimit(resource, &wanted) == 0;
 }
 
@@ -92,11 +92,10 @@ void kiln_sandbox_exit_fatal(int other) {
 }
 
 #ifndef KILN_ADDRESS_SANITIZER
-/* V8 answers many a failed allocation with a trap. Was it memory, say so; if not, die of the signal
- * as anybody would: the handler was reset when this was called, and returning repeats the fault. */
+/* V8 answers many a failed allocation with a trap. Was it memory, say so; if not, which signal: no
+ * process may send one, not even to itself. */
 static void on_fatal_signal(int signal_number) {
-  if (memory_is_used_up()) _exit(KILN_EXIT_MEMORY_LIMIT);
-  raise(signal_number);
+  kiln_sandbox_exit_fatal(KILN_EXIT_SIGNAL + signal_number);
 }
 
 /* ---- forbidden system calls
@@ -109,8 +108,8 @@ static kiln_wire_out alarm_message;
 
 #if defined(__x86_64__)
 #define RESULT_OF(context) ((context)->uc_mcontext.gregs[REG_RAX])
-#define ARGUMENT_OF(context, n) \
-  ((context)->uc_mcontext.gregs[(n) == 0 ? REG_RDI : REG_RSI]) /* the first two */
+#define ARGUMENT_OF(context, n) /* the first three */ \
+  ((context)->uc_mcontext.gregs[(n) == 0 ? REG_RDI : (n) == 1 ? REG_RSI : REG_RDX])
 #elif defined(__aarch64__)
 #define RESULT_OF(context) ((context)->uc_mcontext.regs[0])
 #define ARGUMENT_OF(context, n) ((context)->uc_mcontext.regs[n])
@@ -158,9 +157,10 @@ static void on_forbidden_call(int signal_number, siginfo_t *info, void *user) {
     RESULT_OF(context) = -ENOENT;
     return;
   }
-  /* An image's filter, which its forks have too, knows the image's process id: abort() is none. */
-  if (info->si_syscall == SYS_tgkill && ARGUMENT_OF(context, 0) == getpid())
-    kiln_sandbox_exit_fatal(KILN_EXIT_FATAL);
+  /* abort() and raise(): it ends as the signal would end it. */
+  if (info->si_syscall == SYS_tgkill && ARGUMENT_OF(context, 0) == getpid() &&
+      ARGUMENT_OF(context, 2) > 0 && ARGUMENT_OF(context, 2) < NSIG)
+    kiln_sandbox_exit_fatal(KILN_EXIT_SIGNAL + (int)ARGUMENT_OF(context, 2));
   uint64_t call = (uint64_t)(uint32_t)info->si_syscall;
   memcpy(alarm_message.data + sizeof(kiln_wire_head) + sizeof(kiln_wire_field_head), &call,
          sizeof(call));
@@ -221,9 +221,17 @@ static bool close_all_but_channel(void) {
          close_range(kept + 1, ~0u, 0) == 0;
 }
 
+bool kiln_sandbox_settle(uint32_t layers) {
+  is_privileged = !(layers & UINT32_C(1) << KILN_LAYER_USER);
+  return close_all_but_channel();
+}
+
 bool kiln_sandbox_detach(int channel, pid_t parent) {
-  if (dup2(channel, KILN_CHANNEL) != KILN_CHANNEL || !close_all_but_channel()) return false;
-  return kiln_sandbox_die_with(parent);
+  if (dup2(channel, KILN_CHANNEL) != KILN_CHANNEL) return false;
+  /* A zygote has nothing else open; guests' code may have. */
+  bool closed = kiln_sandbox_has_secret() ? close(channel) == 0 : close_all_but_channel();
+  (void)parent; /* its end closes the channel, too: no call to find out whether it came before */
+  return closed && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0;
 }
 
 /* ---- limits of a job --------------------------------------------------------------------------
@@ -266,39 +274,4 @@ bool kiln_sandbox_allow_command(unsigned timeout_ms) {
   allowed_at = now.tv_sec;
   allowed_ms = timeout_ms;
   return setrlimit(RLIMIT_CPU, &cpu) == 0;
-}
-
-/* ---- system calls -----------------------------------------------------------------------------
- */
-
-static struct sock_fprog filters[KILN_FILTER_KINDS];
-
-bool kiln_sandbox_take_filter(kiln_filter_kind kind, const void *program, size_t length) {
-  const size_t size = sizeof(struct sock_filter);
-  if (filters[kind].filter || length == 0 || length % size != 0 || length / size > BPF_MAXINSNS)
-    return false;
-  filters[kind].filter = malloc(length);
-  if (!filters[kind].filter) return false;
-  memcpy(filters[kind].filter, program, length);
-  filters[kind].len = (unsigned short)(length / size);
-  return true;
-}
-
-/* Loads the filter, its placeholder for this process replaced. The copy is this process's own. */
-static bool filter_calls(struct sock_fprog *program) {
-  uint32_t pid = (uint32_t)getpid();
-  for (unsigned i = 0; i < program->len; i++) {
-    struct sock_filter *one = &program->filter[i];
-    if (BPF_CLASS(one->code) == BPF_JMP && one->k == KILN_FILTER_OWN_PID) one->k = pid;
-  }
-  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) == 0;
-}
-
-bool kiln_sandbox_filter_zygote(void) {
-  return filters[KILN_FILTER_ZYGOTE].len > 0 && filter_calls(&filters[KILN_FILTER_ZYGOTE]);
-}
-
-bool kiln_sandbox_enter(kiln_filter_kind kind) {
-  if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) != 0) return false;
-  return filters[kind].len == 0 || filter_calls(&filters[kind]);
 }

@@ -11,9 +11,6 @@
 
 #include "toolkit/filter.h"
 
-/* The channel's descriptor in a zygote and in a worker; no higher one is open. */
-#define KILN_CHANNEL 3
-
 /* Once in the zygote, inherited by its workers: descriptors, limits that are the same for all, no
  * new privileges, dying with the process `parent`, handlers for fatal signals. False: errno says
  * what did not work. */
@@ -29,12 +26,24 @@ uint32_t kiln_sandbox_confine(bool off);
  * with its first process, so this one waits until the zygote and all it has forked are gone. */
 bool kiln_sandbox_make_lifeline(void);
 _Noreturn void kiln_sandbox_keep(void);
+/* Then, with the layers it has: closes what nobody needs any more. Its workers have what it has. */
+bool kiln_sandbox_settle(uint32_t layers);
 
-/* Once in the zygote: the filters that it and its workers are to load (struct sock_filter), copied.
- * False: no memory, or too long. */
+/* Once in the zygote: the filters that it and its forks are to load (struct sock_filter), copied.
+ * False: no memory, too long, or not of that kind. */
 bool kiln_sandbox_take_filter(kiln_filter_kind kind, const void *program, size_t length);
-/* ... and the zygote's own, loaded. False: there is none, or the kernel does not take it. */
+/* ... and the zygote's own (or a breeder's), loaded. False: there is none, or the kernel does not
+ * take it. */
 bool kiln_sandbox_filter_zygote(void);
+/* Whether its filter wants a secret for forks: then these must not fork in their turn. */
+bool kiln_sandbox_has_secret(void);
+/* For tests: where the secret is, which in a fork must be zeros. NULL: there is none. */
+const void *kiln_sandbox_get_secret_area(size_t *ret_size);
+
+/* fork(), but the child becomes the pool's (CLONE_PARENT), and glibc's handlers are not called. To
+ * be prepared once, before there is a filter. -1: it did not work. */
+void kiln_sandbox_prepare_fork(void);
+pid_t kiln_sandbox_fork(void);
 
 /* Once in the zygote, when V8 has started: what RLIMIT_DATA counts of it, in bytes. The limit of
  * its workers is to be that much higher than what a job may use. */
@@ -44,11 +53,11 @@ uint64_t kiln_sandbox_data_bytes(void);
 bool kiln_sandbox_die_with(pid_t parent);
 
 /* In each worker, just after the fork: takes `channel` to KILN_CHANNEL, closes everything else,
- * dies with its parent. */
+ * dies with its parent. If that has gone already, nobody is at the channel's other end. */
 bool kiln_sandbox_detach(int channel, pid_t parent);
 
 /* In each worker, after V8 has been told of the fork and before it reads its job: lower priority,
- * then the filter of system calls. Without a filter that was taken before, none. */
+ * then a filter of system calls, if one was taken for this kind. */
 bool kiln_sandbox_enter(kiln_filter_kind kind);
 
 /* In each worker, when it knows its job: processor time, memory beyond what the zygote has (0: no

@@ -20,7 +20,7 @@
 
 #define KILN_WIRE_MAGIC 0x4e4c494bu /* "KILN" */
 /* Raised with every change of a message. Pool and zygote must agree exactly. */
-#define KILN_WIRE_PROTOCOL 3u
+#define KILN_WIRE_PROTOCOL 4u
 /* Of one message: the descriptors beside it, without the payload's own. */
 #define KILN_WIRE_FDS_MAX 64
 #define KILN_WIRE_PAYLOAD_MAX ((uint64_t)512 << 20)
@@ -33,7 +33,7 @@ typedef enum kiln_wire_type {
   KILN_WIRE_READY = 3,   /* worker -> pool: the door is closed behind it */
   KILN_WIRE_JOB = 4,     /* pool -> worker */
   KILN_WIRE_RESULT = 5,  /* worker -> pool */
-  KILN_WIRE_FILTER = 6,  /* pool -> zygote, once: its system calls and its workers' */
+  KILN_WIRE_FILTER = 6,  /* pool -> zygote, once: its system calls and its forks' */
   KILN_WIRE_ALARM = 7,   /* worker -> pool, its last word: it made a forbidden system call */
   KILN_WIRE_SESSION = 8, /* pool -> worker: a command; the first makes the worker a session */
   KILN_WIRE_TYPE_LAST = KILN_WIRE_SESSION
@@ -52,7 +52,7 @@ enum {
   KILN_WIRE_HELLO_KEEPER = 8, /* the pid of the first process of the workers' pid namespace */
   KILN_WIRE_FILTER_FIRST = 1, /* plus a kiln_filter_kind: that one's program */
   KILN_WIRE_ALARM_CALL = 1,
-  KILN_WIRE_FORK_KIND = 1, /* a kiln_filter_kind; absent: of a worker */
+  KILN_WIRE_FORK_KIND = 1, /* KILN_FILTER_FORKING; absent: KILN_FILTER_WORKER */
   KILN_WIRE_FORK_DATA = 2, /* to an image: what RLIMIT_DATA counts of it now */
 };
 

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * zygote.c: starts V8 once, then forks a worker for each request of the pool. It runs no script,
- * holds no secret and has one thread and one descriptor, so what a worker inherits is V8 and
- * nothing else. It does not reap: its workers are children of the pool's process. An image's
- * process (worker_image.c) serves forks in the same way, but has run guests' code.
+ * keeps its one secret from its forks (sandbox_filter.c) and has one thread and one descriptor, so
+ * what a worker inherits is V8 and nothing else. It does not reap: its workers are children of the
+ * pool's process. An image's process (worker_image.c) serves forks in the same way, but has run
+ * guests' code; it comes from a zygote that has no secret.
  */
-#include <errno.h>
-#include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,26 +81,6 @@ static bool say_hello(const kiln_engine *engine, uint64_t data_bytes, uint32_t l
   return sent;
 }
 
-/* fork(), but the child becomes the pool's (CLONE_PARENT). glibc keeps the thread's id in memory
- * for its mutexes; where it does is known to the kernel, which is told to renew it in the child. */
-static int *tid_address;
-
-static pid_t fork_worker(void) {
-  struct clone_args args = {.flags = CLONE_PARENT};
-  if (tid_address) {
-    args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
-    args.child_tid = (uint64_t)(uintptr_t)tid_address;
-  }
-  pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-#ifdef __x86_64__
-  /* systemd's RestrictNamespaces= and containers hide clone3(), whose flags they cannot see. */
-  if (pid < 0 && errno == ENOSYS)
-    pid = (pid_t)syscall(SYS_clone, args.flags, /* stack= */ NULL, /* parent_tid= */ NULL,
-                         tid_address, /* tls= */ NULL);
-#endif
-  return pid;
-}
-
 static bool take_filters(kiln_wire_in *in) {
   kiln_wire_field field;
   int stepped;
@@ -153,7 +131,8 @@ void kiln_zygote_serve(kiln_engine *engine, pid_t parent) {
     int channel = read_request(&in, &kind) ? kiln__wire_take_fd(&in) : -1;
     kiln__wire_in_release(&in);
     if (channel < 0) _exit(EXIT_FAILURE);
-    if (fork_worker() == 0) kiln_worker_main(engine, channel, parent, kind);
+    if (kind == KILN_FILTER_FORKING && kiln_sandbox_has_secret()) _exit(EXIT_FAILURE);
+    if (kiln_sandbox_fork() == 0) kiln_worker_main(engine, channel, parent, kind);
     close(channel); /* if there was no fork, the pool sees its end close */
   }
 }
@@ -166,18 +145,19 @@ int kiln_zygote_main(pid_t parent, const kiln_zygote_options *options) {
   if (options->large_pages) kiln__use_large_pages();
   uint64_t data_bytes = kiln_sandbox_data_bytes();
   uint32_t layers = kiln_sandbox_confine(options->sandbox_off);
-  if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
+  kiln_sandbox_prepare_fork();
   pid_t keeper = 0;
   if (layers & UINT32_C(1) << KILN_LAYER_PID) {
     if (!kiln_sandbox_make_lifeline()) return EXIT_FAILURE;
     /* Born with its name: tools that end engines by theirs are to leave it alone. */
     prctl(PR_SET_NAME, "kiln-keeper");
-    keeper = fork_worker();
+    keeper = kiln_sandbox_fork();
     if (keeper == 0) kiln_sandbox_keep();
     prctl(PR_SET_NAME, "kiln-engine");
     if (keeper < 0) return EXIT_FAILURE;
   }
-  if (!kiln_sandbox_die_with(parent) || !say_hello(&engine, data_bytes, layers, keeper))
+  if (!kiln_sandbox_settle(layers) || !kiln_sandbox_die_with(parent) ||
+      !say_hello(&engine, data_bytes, layers, keeper))
     return EXIT_FAILURE;
   kiln_zygote_serve(&engine, parent);
 }
