@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/toolkit/image_support.h"
 
@@ -105,6 +106,61 @@ START_TEST(a_process_is_renewed_after_many_forks) {
     ck_assert_msg(time(NULL) < until, "%d renewals", (int)get_stats(k).image_renewals);
   }
   ck_assert_uint_eq(get_stats(k).image_failures, 0);
+  kiln_close(k, 1000);
+}
+END_TEST
+
+static size_t count_zygotes(const process *before, size_t before_count, pid_t *ret_new) {
+  process now[64];
+  size_t count = list_processes(now, 64), zygotes = 0;
+  for (size_t i = 0; i < count; i++) {
+    bool is_old = now[i].nice != 0 || now[i].keeper;
+    for (size_t k = 0; k < before_count; k++) is_old = is_old || before[k].pid == now[i].pid;
+    if (!is_old && zygotes++ == 0) *ret_new = now[i].pid;
+  }
+  return zygotes;
+}
+
+/* Images have a zygote of their own, but only as long as there are images. */
+START_TEST(the_images_zygote_comes_and_goes) {
+  kiln_options options = test_options(NULL);
+  kiln *k = open_kiln(&options);
+  process before[64];
+  pid_t zygote = 0;
+  char ids[2][KILN_IMAGE_ID_HEX + 1];
+  kiln_error error;
+  time_t until = time(NULL) + WAIT_S;
+  while (get_stats(k).zygotes_started < 2) {
+    assert_image_run(k, "", "1", "1");
+    ck_assert(time(NULL) < until);
+  }
+  size_t count = list_processes(before, 64);
+  for (int round = 0; round < 2; round++) {
+    uint64_t started = get_stats(k).zygotes_started;
+    for (int i = 0; i < 2; i++) image_of_text(k, "var n = 1", ids[i]);
+    ck_assert_uint_eq(get_stats(k).zygotes_started, started + 1);
+    ck_assert_uint_eq(count_zygotes(before, count, &zygote), 1);
+    ck_assert_int_eq(kiln_image_delete(k, kiln_span_from(ids[0]), &error), KILN_OK);
+    assert_image_run(k, ids[1], "n", "1");
+    ck_assert_uint_eq(count_zygotes(before, count, &zygote), 1);
+    ck_assert_int_eq(kiln_image_delete(k, kiln_span_from(ids[1]), &error), KILN_OK);
+    until = time(NULL) + WAIT_S;
+    while (count_zygotes(before, count, &zygote) > 0) {
+      usleep(1000);
+      ck_assert_msg(time(NULL) < until, "the zygote is still there");
+    }
+  }
+  /* One that is killed costs no image, and there is another one for the next. */
+  image_of_text(k, "var n = 2", ids[0]);
+  uint64_t lost = get_stats(k).zygotes_lost;
+  ck_assert_uint_eq(lost, 0);
+  ck_assert_uint_eq(count_zygotes(before, count, &zygote), 1);
+  kill(zygote, SIGKILL);
+  image_of_text(k, "var n = 3", ids[1]);
+  assert_image_run(k, ids[0], "n", "2");
+  assert_image_run(k, ids[1], "n", "3");
+  ck_assert_uint_eq(image_info(k, ids[0]).loads, 1);
+  ck_assert_uint_eq(get_stats(k).zygotes_lost, 1);
   kiln_close(k, 1000);
 }
 END_TEST
@@ -252,6 +308,7 @@ int main(void) {
   tcase_add_test(cases, the_longest_unused_is_evicted_and_comes_back);
   tcase_add_test(cases, an_idle_image_is_ended_and_comes_back);
   tcase_add_test(cases, a_process_is_renewed_after_many_forks);
+  tcase_add_test(cases, the_images_zygote_comes_and_goes);
   tcase_add_test(cases, a_killed_process_is_made_again);
   tcase_add_test(cases, a_forks_crash_is_its_runs_fate);
   tcase_add_test(cases, three_dead_forks_fail_the_image);

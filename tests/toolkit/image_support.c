@@ -116,7 +116,8 @@ size_t list_processes(process *list, size_t max) {
                              "%*d %*d %*u %*u %lu",
                              &state, &parent, &nice, &resident) != 4)
       continue;
-    if (parent == getpid() && state != 'Z') list[count++] = (process){pid, nice, resident};
+    if (parent == getpid() && state != 'Z')
+      list[count++] = (process){pid, nice, strstr(text, "(kiln-keeper)") != NULL, resident};
   }
   closedir(proc);
   return count;

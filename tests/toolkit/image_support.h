@@ -42,6 +42,7 @@ void await_image_state(kiln *k, const char *id, kiln_image_state state);
 typedef struct process {
   pid_t pid;
   long nice;
+  bool keeper;
   unsigned long resident;
 } process;
 

@@ -139,6 +139,33 @@ static long rogue_clone_with_parent(long n) {
   (void)n;
   return CALL(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 }
+/* As the zygote forks, without what only it knows. */
+static long clone_with(uint64_t number) {
+  return CALL(SYS_clone, CLONE_PARENT, 0, number, 0, 0);
+}
+static long rogue_fork_with(long n) {
+  return clone_with((uint64_t)n);
+}
+static long rogue_fork_with_placeholders(long n) {
+  (void)n;
+  return clone_with((uint64_t)KILN_FILTER_SECRET_HIGH << 32 | KILN_FILTER_SECRET_LOW);
+}
+static long rogue_fork_with_random(long n) {
+  uint64_t number = 0;
+  (void)n;
+  syscall(SYS_getrandom, &number, sizeof(number), 0);
+  return clone_with(number);
+}
+/* What the zygote's fork leaves of it: how many bytes are not zero. */
+static long rogue_secret(long n) {
+  size_t size;
+  const unsigned char *area = kiln_sandbox_get_secret_area(&size);
+  long count = 0;
+  (void)n;
+  if (!area || size < 100) return -ENOENT;
+  for (size_t i = 0; i < size; i++) count += area[i] != 0;
+  return count;
+}
 static long rogue_clone_new_user(long n) {
   (void)n;
   return CALL(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
@@ -182,6 +209,9 @@ static long rogue_survive_parent(long n) {
   (void)n;
   return CALL(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
 }
+static long rogue_die_otherwise(long n) {
+  return CALL(SYS_prctl, PR_SET_PDEATHSIG, n, 0, 0, 0);
+}
 static long rogue_unshare(long n) {
   (void)n;
   return CALL(SYS_unshare, CLONE_NEWUSER);
@@ -201,6 +231,25 @@ static long rogue_root(long n) {
 static long rogue_priority(long n) {
   (void)n;
   return CALL(SYS_setpriority, PRIO_PROCESS, 0, -20);
+}
+static long rogue_set_priority(long n) {
+  return CALL(SYS_setpriority, PRIO_PROCESS, 0, n);
+}
+static long rogue_priority_of_user(long n) {
+  return CALL(SYS_setpriority, PRIO_USER, 0, n);
+}
+static long rogue_dup2(long n) {
+  return CALL(SYS_dup2, KILN_CHANNEL, n);
+}
+static long rogue_close_range(long n) {
+  return CALL(SYS_close_range, n, ~0u, 0);
+}
+/* How many are open. */
+static long rogue_descriptors(long n) {
+  uint64_t room[64];
+  long count = 0;
+  for (int i = 0; i < n; i++) count += syscall(SYS_fstatfs, i, room) == 0 || errno != EBADF;
+  return count;
 }
 static long rogue_bpf(long n) {
   (void)n;
@@ -405,6 +454,13 @@ static long rogue_secrets(long n) {
 static long rogue_exit(long n) {
   _exit((int)n);
 }
+static long rogue_abort(long n) {
+  (void)n;
+  abort();
+}
+static long rogue_raise(long n) {
+  return result(raise((int)n));
+}
 static long rogue_crash(long n) {
   *(volatile int *)(uintptr_t)n = 1;
   return 0;
@@ -440,6 +496,10 @@ static const struct {
     ROGUE(vfork),
     ROGUE(clone3),
     ROGUE(clone_with_parent),
+    ROGUE(fork_with),
+    ROGUE(fork_with_placeholders),
+    ROGUE(fork_with_random),
+    ROGUE(secret),
     ROGUE(clone_new_user),
     ROGUE(ptrace),
     ROGUE(kill),
@@ -451,11 +511,17 @@ static const struct {
     ROGUE(more_descriptors),
     ROGUE(more_memory),
     ROGUE(survive_parent),
+    ROGUE(die_otherwise),
     ROGUE(unshare),
     ROGUE(mount),
     ROGUE(chroot),
     ROGUE(root),
     ROGUE(priority),
+    ROGUE(set_priority),
+    ROGUE(priority_of_user),
+    ROGUE(dup2),
+    ROGUE(close_range),
+    ROGUE(descriptors),
     ROGUE(bpf),
     ROGUE(io_uring),
     ROGUE(userfaultfd),
@@ -487,6 +553,8 @@ static const struct {
     ROGUE(leave),
     ROGUE(secrets),
     ROGUE(exit),
+    ROGUE(abort),
+    ROGUE(raise),
     ROGUE(crash),
 };
 

@@ -44,11 +44,14 @@ static void close_pool(void) {
   ck_assert_uint_eq(list_children(children, 8), 0);
 }
 
+static kiln_pool_image *image; /* NULL: runs are in none */
+
 static void act(const char *what, long n, answer *a) {
   char source[64];
   snprintf(source, sizeof(source), "rogue %s %ld", what, n);
   kiln_job job = script_job(source);
   job.timeout_ms = timeout_ms;
+  job.image = image;
   do_job(pool, &job, a);
   kiln_bytes_unref(job.source);
   ck_assert_msg(a->status == KILN_OK, "%s: %s", what, a->message_of_ours);
@@ -56,6 +59,11 @@ static void act(const char *what, long n, answer *a) {
 
 static void assert_still_good(void) {
   assert_result(pool, "6 * 7", "42");
+}
+
+static long number_of(const answer *a) {
+  ck_assert_msg(a->outcome == KILN_OUTCOME_OK, "%d %s: %s", a->outcome, a->code, a->message);
+  return strtol(kiln_bytes_get(a->result_json).data, NULL, 10);
 }
 
 /* ---- attempts -------------------------------------------------------------------------------- */
@@ -93,6 +101,10 @@ static const attempt attempts[] = {
     {"vfork", 0, "vfork", 0},
     {"clone3", 0, NULL, -ENOSYS},
     {"clone_with_parent", 0, "clone", 0},
+    {"fork_with", 0, "clone", 0},
+    {"fork_with", 1, "clone", 0},
+    {"fork_with_placeholders", 0, "clone", 0},
+    {"fork_with_random", 0, "clone", 0},
     {"clone_new_user", 0, "clone", 0},
     {"ptrace", OWN_PID, "ptrace", 0},
     {"kill", OWN_PID, "kill", 0},
@@ -104,11 +116,20 @@ static const attempt attempts[] = {
     {"more_descriptors", 0, NULL, -EPERM},
     {"more_memory", 0, NULL, -EPERM},
     {"survive_parent", 0, NULL, -EINVAL},
+    {"die_otherwise", SIGTERM, NULL, -EINVAL},
+    {"die_otherwise", SIGKILL, NULL, 0},
     {"unshare", 0, "unshare", 0},
     {"mount", 0, "mount", 0},
     {"chroot", 0, "chroot", 0},
     {"root", 0, "setuid", 0},
     {"priority", 0, "setpriority", 0},
+    {"set_priority", 9, "setpriority", 0},
+    {"set_priority", 19, "setpriority", 0},
+    {"priority_of_user", 10, "setpriority", 0},
+    {"priority_of_user", 19, "setpriority", 0},
+    {"dup2", 9, "dup2", 0},
+    {"close_range", 0, "close_range", 0},
+    {"raise", 0, "tgkill", 0},
     {"bpf", 0, "bpf", 0},
     {"io_uring", 0, "io_uring_setup", 0},
     {"userfaultfd", 0, "userfaultfd", 0},
@@ -125,8 +146,7 @@ static const attempt attempts[] = {
     {"secrets", 0, NULL, 0},
 };
 
-START_TEST(attempts_achieve_nothing) {
-  const attempt *one = &attempts[_i];
+static void attempt_in_vain(const attempt *one) {
   char expected[128];
   answer a;
   uint64_t alarms = stats_of(pool).sandbox_alarms;
@@ -134,7 +154,8 @@ START_TEST(attempts_achieve_nothing) {
   if (one->call) {
     snprintf(expected, sizeof(expected), "the engine process made a forbidden system call: %s",
              one->call);
-    ck_assert_str_eq(a.code, "ERR_SANDBOX_VIOLATION");
+    ck_assert_msg(strcmp(a.code, "ERR_SANDBOX_VIOLATION") == 0, "%s %ld: %s: %s", one->what, one->n,
+                  a.code, a.message);
     ck_assert_str_eq(a.message, expected);
     ck_assert_int_eq(a.outcome, KILN_OUTCOME_CRASHED);
     ck_assert_uint_eq(stats_of(pool).sandbox_alarms, alarms + 1);
@@ -146,6 +167,67 @@ START_TEST(attempts_achieve_nothing) {
   answer_release(&a);
   assert_still_good();
 }
+
+START_TEST(attempts_achieve_nothing) {
+  attempt_in_vain(&attempts[_i]);
+}
+END_TEST
+
+/* ---- in an image -----------------------------------------------------------------------------
+ */
+
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  bool loaded, freed, failed;
+} seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void on_image(void *user, kiln_pool_image_event event, const kiln_job_result *result,
+                     uint64_t bytes) {
+  (void)user, (void)result, (void)bytes;
+  pthread_mutex_lock(&seen.lock);
+  if (event == KILN_POOL_IMAGE_LOADED)
+    seen.loaded = true;
+  else if (event == KILN_POOL_IMAGE_FREED)
+    seen.freed = true;
+  else
+    seen.failed = true;
+  pthread_cond_broadcast(&seen.changed);
+  pthread_mutex_unlock(&seen.lock);
+}
+
+static void await_event(const bool *event) {
+  pthread_mutex_lock(&seen.lock);
+  while (!*event) pthread_cond_wait(&seen.changed, &seen.lock);
+  pthread_mutex_unlock(&seen.lock);
+}
+
+static kiln_pool_image *new_image(void) {
+  kiln_job job = script_job("var n = 41");
+  kiln_job_source script = {.source = job.source};
+  kiln_job_context context = {.scripts = &script, .scripts_count = 1};
+  kiln_pool_image *made;
+  kiln_error err;
+  job.op = KILN_JOB_IMAGE;
+  job.source = NULL;
+  job.contexts = &context;
+  job.contexts_count = 1;
+  seen.loaded = seen.freed = seen.failed = false;
+  kiln_status status = kiln_pool_image_new(pool, &job, 600000, on_image, NULL, &made, &err);
+  ck_assert_msg(status == KILN_OK, "%s", err.message);
+  kiln_bytes_unref(script.source);
+  return made;
+}
+
+START_TEST(attempts_in_an_image_achieve_nothing) {
+  image = new_image();
+  await_event(&seen.loaded);
+  for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) attempt_in_vain(&attempts[i]);
+  ck_assert(!seen.failed);
+  kiln_pool_image_free(image);
+  image = NULL;
+  await_event(&seen.freed);
+}
 END_TEST
 
 /* Who blocks the signal dies of it, nameless. */
@@ -155,6 +237,64 @@ START_TEST(a_blocked_signal_kills) {
   ck_assert_str_eq(a.code, "ERR_SANDBOX_VIOLATION");
   ck_assert_int_eq(a.signal, SIGSYS);
   answer_release(&a);
+  assert_still_good();
+}
+END_TEST
+
+/* A fork finds zeros where its zygote has what it takes to fork. */
+START_TEST(the_secret_is_the_zygotes) {
+  answer a;
+  for (int i = 0; i < 20; i++) {
+    act("secret", 0, &a);
+    ck_assert_int_eq(number_of(&a), 0);
+    answer_release(&a);
+  }
+  /* A zygote of images has none. */
+  image = new_image();
+  await_event(&seen.loaded);
+  act("secret", 0, &a);
+  ck_assert_int_eq(number_of(&a), -ENOENT);
+  answer_release(&a);
+  kiln_pool_image_free(image);
+  image = NULL;
+  await_event(&seen.freed);
+}
+END_TEST
+
+/* Standard ones, the channel, the keeper's lifeline. */
+START_TEST(nothing_else_is_open) {
+  answer a;
+  act("descriptors", 1000, &a);
+  long count = number_of(&a);
+  ck_assert_msg(count == 4 || count == 5, "%ld are open", count);
+  answer_release(&a);
+}
+END_TEST
+
+/* No process may send a signal, but which one it wanted is known. */
+START_TEST(its_own_signals_are_told) {
+  static const struct {
+    const char *what;
+    int n, told;
+    const char *message;
+  } ends[] = {
+      {"abort", 0, SIGABRT, "the engine process was ended by signal SIGABRT"},
+      {"raise", SIGFPE, SIGFPE, "the engine process was ended by signal SIGFPE"},
+      {"crash", 8, SIGSEGV, "the engine process was ended by signal SIGSEGV"},
+      /* what means something else when it comes from outside */
+      {"raise", SIGKILL, 0, "the engine process ended with exit code 137"},
+      {"raise", SIGXCPU, 0, "the engine process ended with exit code 152"},
+      {"exit", 0xff, 0, "the engine process ended with exit code 255"},
+  };
+  for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    answer a;
+    act(ends[i].what, ends[i].n, &a);
+    ck_assert_int_eq(a.outcome, KILN_OUTCOME_CRASHED);
+    ck_assert_str_eq(a.code, "ERR_ENGINE_CRASHED");
+    ck_assert_str_eq(a.message, ends[i].message);
+    ck_assert_int_eq(a.signal, ends[i].told);
+    answer_release(&a);
+  }
   assert_still_good();
 }
 END_TEST
@@ -271,11 +411,6 @@ END_TEST
 
 /* ---- memory, threads, time ------------------------------------------------------------------- */
 
-static long number_of(const answer *a) {
-  ck_assert_msg(a->outcome == KILN_OUTCOME_OK, "%d %s: %s", a->outcome, a->code, a->message);
-  return strtol(kiln_bytes_get(a->result_json).data, NULL, 10);
-}
-
 START_TEST(memory_ends) {
   answer a;
   timeout_ms = 10000;
@@ -388,6 +523,10 @@ int main(int argc, char **argv) {
   tcase_add_checked_fixture(tcase, open_pool, close_pool);
   tcase_add_loop_test(tcase, attempts_achieve_nothing, 0,
                       (int)(sizeof(attempts) / sizeof(attempts[0])));
+  tcase_add_test(tcase, attempts_in_an_image_achieve_nothing);
+  tcase_add_test(tcase, the_secret_is_the_zygotes);
+  tcase_add_test(tcase, nothing_else_is_open);
+  tcase_add_test(tcase, its_own_signals_are_told);
   tcase_add_test(tcase, a_blocked_signal_kills);
   tcase_add_test(tcase, every_call_is_listed_or_told);
   tcase_add_test(tcase, no_call_of_x32);
