@@ -165,6 +165,38 @@ START_TEST(the_images_zygote_comes_and_goes) {
 }
 END_TEST
 
+/* Without a zygote for images nobody waits for ever, and jobs go on. */
+START_TEST(an_image_without_a_zygote_is_refused) {
+  char folder[TEMPORARY_PATH], path[TEMPORARY_PATH + 16];
+  kiln_options options = test_options(NULL);
+  make_folder(folder);
+  snprintf(path, sizeof(path), "%s/engine", folder);
+  ck_assert_int_eq(symlink(KILN_TEST_ENGINE, path), 0);
+  options.engine_path = path;
+  kiln *k = open_kiln(&options);
+  char id[KILN_IMAGE_ID_HEX + 1];
+  image_of_text(k, "var n = 1", id);
+  kiln_error error;
+  ck_assert_int_eq(kiln_image_delete(k, kiln_span_from(id), &error), KILN_OK);
+  ck_assert_int_eq(unlink(path), 0);
+  kiln_bytes *source = bytes_from("var n = 2");
+  kiln_image_script script = {.source = source};
+  kiln_image_request request = {.scripts = &script, .scripts_count = 1, .timeout_ms = 60000};
+  image_made m;
+  image_make(k, &request, &m);
+  ck_assert_int_eq(m.a.status, KILN_EENGINE);
+  ck_assert_ptr_nonnull(strstr(m.a.error.message, "cannot be started"));
+  ck_assert_uint_eq(kiln_image_list(k, NULL, 0), 0);
+  assert_image_run(k, "", "1 + 1", "2");
+  ck_assert_int_eq(symlink(KILN_TEST_ENGINE, path), 0);
+  image_of_text(k, "var n = 3", id);
+  assert_image_run(k, id, "n", "3");
+  kiln_bytes_unref(source);
+  kiln_close(k, 1000);
+  remove_folder(folder);
+}
+END_TEST
+
 /* ---- violence -----------------------------------------------------------------------------------
  */
 
@@ -309,6 +341,7 @@ int main(void) {
   tcase_add_test(cases, an_idle_image_is_ended_and_comes_back);
   tcase_add_test(cases, a_process_is_renewed_after_many_forks);
   tcase_add_test(cases, the_images_zygote_comes_and_goes);
+  tcase_add_test(cases, an_image_without_a_zygote_is_refused);
   tcase_add_test(cases, a_killed_process_is_made_again);
   tcase_add_test(cases, a_forks_crash_is_its_runs_fate);
   tcase_add_test(cases, three_dead_forks_fail_the_image);
