@@ -205,6 +205,11 @@ static long rogue_more_memory(long n) {
   (void)n;
   return CALL(SYS_prlimit64, 0, RLIMIT_DATA, &all, NULL);
 }
+static long rogue_processor_limit(long n) {
+  struct rlimit cpu;
+  (void)n;
+  return getrlimit(RLIMIT_CPU, &cpu) == 0 && cpu.rlim_cur == cpu.rlim_max ? (long)cpu.rlim_max : -1;
+}
 static long rogue_survive_parent(long n) {
   (void)n;
   return CALL(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0);
@@ -510,6 +515,7 @@ static const struct {
     ROGUE(limits_of_parent),
     ROGUE(more_descriptors),
     ROGUE(more_memory),
+    ROGUE(processor_limit),
     ROGUE(survive_parent),
     ROGUE(die_otherwise),
     ROGUE(unshare),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -451,6 +452,33 @@ START_TEST(time_ends) {
 }
 END_TEST
 
+/* Hard limits sink to what a job may have, and never rise. */
+START_TEST(a_stricter_limit_stays) {
+  answer a;
+  act("processor_limit", 0, &a);
+  ck_assert_int_eq(number_of(&a), 5 + 2);
+  answer_release(&a);
+  kiln_pool_free(pool, 1000);
+  struct rlimit stricter = {300, 300};
+  ck_assert_int_eq(setrlimit(RLIMIT_CPU, &stricter), 0);
+  kiln_pool_options options = rogue_options();
+  for (int off = 0; off < 2; off++) {
+    options.sandbox_off = off == 1;
+    options.sandbox_required = false;
+    pool = new_pool(&options);
+    timeout_ms = 500;
+    act("processor_limit", 0, &a);
+    ck_assert_int_eq(number_of(&a), 5 + 2);
+    answer_release(&a);
+    timeout_ms = 300000;
+    act("processor_limit", 0, &a);
+    ck_assert_int_eq(number_of(&a), 300);
+    answer_release(&a);
+    if (off == 0) kiln_pool_free(pool, 1000);
+  }
+}
+END_TEST
+
 /* ---- the channel ----------------------------------------------------------------------------- */
 
 START_TEST(the_channel_takes_answers_only) {
@@ -534,6 +562,7 @@ int main(int argc, char **argv) {
   tcase_add_test(tcase, memory_ends);
   tcase_add_test(tcase, threads_end);
   tcase_add_test(tcase, time_ends);
+  tcase_add_test(tcase, a_stricter_limit_stays);
   tcase_add_test(tcase, the_channel_takes_answers_only);
   tcase_add_test(tcase, its_end_is_its_own);
   tcase_add_test(tcase, jitless_has_no_executable_page);
