@@ -175,9 +175,6 @@ START_TEST(an_image_without_a_zygote_is_refused) {
   options.engine_path = path;
   kiln *k = open_kiln(&options);
   char id[KILN_IMAGE_ID_HEX + 1];
-  image_of_text(k, "var n = 1", id);
-  kiln_error error;
-  ck_assert_int_eq(kiln_image_delete(k, kiln_span_from(id), &error), KILN_OK);
   ck_assert_int_eq(unlink(path), 0);
   kiln_bytes *source = bytes_from("var n = 2");
   kiln_image_script script = {.source = source};
