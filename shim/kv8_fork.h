@@ -38,8 +38,8 @@ KV8_API kv8_status kv8_engine_before_fork(kv8_error *err);
  * something runs with a deadline.
  *
  * Only where all code runs in one thread, no other takes SIGALRM, and somebody kills the process a
- * while after its deadline: V8 asks for a lock of its own to be terminated, and the code that is
- * interrupted may, very rarely, be the one that has it. */
+ * while after its deadline: to be terminated V8 takes locks of its own, and the code that is
+ * interrupted may, very rarely, be the one that has them. It is not interrupted within malloc(). */
 KV8_API kv8_status kv8_engine_deadlines_by_alarm(bool on, kv8_error *err);
 
 #ifdef __cplusplus

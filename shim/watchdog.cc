@@ -11,8 +11,11 @@
  *
  * It cannot stop V8's native loops; V8 looks for a termination request only in JavaScript.
  */
+#include <dlfcn.h>
+#include <link.h>
 #include <signal.h>
 #include <sys/time.h>
+#include <ucontext.h>
 
 #include <cerrno>
 #include <chrono>
@@ -48,6 +51,13 @@ struct Watchdog {
   bool handles_alarm = false; /* the process does */
   bool by_alarm = false;
   uint64_t alarm_ns = 0; /* when it rings; 0: not yet set in this process */
+  /* The code of the library that malloc() is in, and what was interrupted there by how many alarms
+   * in a row, the first of them when this thread had used so much time. */
+  uintptr_t library_begin = 0;
+  uintptr_t library_end = 0;
+  uintptr_t place[2] = {0, 0};
+  unsigned alarms = 0;
+  uint64_t cpu_ns = 0;
 };
 
 /* Never destroyed: at exit its thread may still wait on it. */
@@ -81,6 +91,8 @@ void *ThreadMain(void *argument) {
 
 /* ---- without the thread ---------------------------------------------------------------------- */
 
+constexpr uint64_t kAlarmAgainNs = 250000;
+
 void RingAt(Watchdog *dog, uint64_t at_ns) noexcept {
   uint64_t now = NowNs();
   uint64_t left_us = at_ns > now ? (at_ns - now + 999) / 1000 : 1;
@@ -91,14 +103,53 @@ void RingAt(Watchdog *dog, uint64_t at_ns) noexcept {
   dog->alarm_ns = at_ns;
 }
 
+void FindPlace(const void *context, uintptr_t (&ret_place)[2]) noexcept {
+  const mcontext_t &machine = static_cast<const ucontext_t *>(context)->uc_mcontext;
+#if defined(__x86_64__)
+  ret_place[0] = static_cast<uintptr_t>(machine.gregs[REG_RIP]);
+  ret_place[1] = static_cast<uintptr_t>(machine.gregs[REG_RSP]);
+#elif defined(__aarch64__)
+  ret_place[0] = machine.pc;
+  ret_place[1] = machine.sp;
+#else
+#error "where a signal's context has the program counter is not known for this processor"
+#endif
+}
+
+uint64_t ThreadCpuNs() noexcept {
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<uint64_t>(used.tv_sec) * 1000000000U + static_cast<uint64_t>(used.tv_nsec);
+}
+
+/* Whether malloc() may be what was interrupted, which V8 may not be asked within: some builds of it
+ * allocate to be terminated. Who sleeps in the same library is in none of malloc()'s steps. */
+bool MayBeInMalloc(Watchdog *dog, const void *context) noexcept {
+  constexpr unsigned kAlarms = 8;
+  uintptr_t place[2];
+  FindPlace(context, place);
+  if (place[0] < dog->library_begin || place[0] >= dog->library_end) {
+    dog->alarms = 0;
+    return false;
+  }
+  if (dog->alarms == 0 || place[0] != dog->place[0] || place[1] != dog->place[1]) {
+    dog->place[0] = place[0];
+    dog->place[1] = place[1];
+    dog->alarms = 1;
+    dog->cpu_ns = ThreadCpuNs();
+    return true;
+  }
+  dog->alarms++;
+  return dog->alarms < kAlarms || ThreadCpuNs() - dog->cpu_ns > dog->alarms * kAlarmAgainNs / 4;
+}
+
 /* Interrupts the thread that runs the code, wherever it is: allocates nothing, frees nothing, waits
- * for no lock of ours. V8's own locks are taken nonetheless (see kv8_fork.h). */
-void OnAlarm(int) {
-  constexpr uint64_t kSoonNs = 1000000;
+ * for no lock of ours. What V8 does then is in kv8_fork.h. */
+void OnAlarm(int, siginfo_t *, void *context) {
   int saved = errno;
   Watchdog &dog = TheWatchdog();
   if (!dog.mutex.try_lock()) { /* the interrupted code has it */
-    RingAt(&dog, NowNs() + kSoonNs);
+    RingAt(&dog, NowNs() + kAlarmAgainNs);
     errno = saved;
     return;
   }
@@ -109,6 +160,10 @@ void OnAlarm(int) {
       RingAt(&dog, run->deadline_ns);
       break;
     }
+    if (!run->deadline_fired && MayBeInMalloc(&dog, context)) {
+      RingAt(&dog, now + kAlarmAgainNs);
+      break;
+    }
     if (!run->deadline_fired) {
       run->deadline_fired = true;
       run->isolate->v8->TerminateExecution();
@@ -116,6 +171,24 @@ void OnAlarm(int) {
   }
   dog.mutex.unlock();
   errno = saved;
+}
+
+/* dl_iterate_phdr()'s: the segment of code that malloc() is in. */
+int FindLibrary(struct dl_phdr_info *object, size_t, void *user) {
+  auto *dog = static_cast<Watchdog *>(user);
+  /* By default it may be where a program that is not relocatable only jumps to it from. */
+  void *found = dlsym(RTLD_NEXT, "malloc");
+  auto address = reinterpret_cast<uintptr_t>(found);
+  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) &part = object->dlpi_phdr[i];
+    uintptr_t begin = object->dlpi_addr + part.p_vaddr;
+    if (part.p_type == PT_LOAD && address >= begin && address < begin + part.p_memsz) {
+      dog->library_begin = begin;
+      dog->library_end = begin + part.p_memsz;
+      return 1;
+    }
+  }
+  return 0;
 }
 
 /* An alarm that nobody needs any more is left to ring: the next run's deadline is mostly the same.
@@ -330,8 +403,11 @@ kv8_status kv8_engine_deadlines_by_alarm(bool on, kv8_error *err) {
   }
   if (on && !dog.handles_alarm) {
     struct sigaction action {};
-    action.sa_handler = OnAlarm;
-    action.sa_flags = SA_RESTART;
+    action.sa_sigaction = OnAlarm;
+    action.sa_flags = SA_RESTART | SA_SIGINFO;
+    if (dl_iterate_phdr(FindLibrary, &dog) == 0) {
+      return SetError(err, KV8_EUNSUPPORTED, "", "malloc() is in no object that is known");
+    }
     if (sigaction(SIGALRM, &action, nullptr) != 0) {
       return SetError(err, KV8_EENGINE, "", "sigaction: SIGALRM cannot be handled");
     }
