@@ -334,6 +334,12 @@ typedef struct kcc_verify_result {
 KCC_API kcc_status kcc_store_verify(kcc_store *store, kcc_each_fn damaged, void *user,
                                     kcc_verify_result *ret_result, kcc_error *err);
 
+/* Moves what is in SQLite's log into the database, as far as nobody reads it from there, and syncs
+ * both; waits for nobody. To be called when there is nothing to put: then less is left to do when
+ * the store is closed, and power may fail. Without it SQLite does so whenever the log has grown by
+ * 16 MiB, and when the last connection closes. KCC_EREADONLY. */
+KCC_API kcc_status kcc_store_checkpoint(kcc_store *store, kcc_error *err);
+
 /* Whether an entry could be put now, as far as can be told without writing or waiting: the database
  * is the file that was opened, on a disk that may be written and has room. */
 KCC_API kcc_status kcc_store_check_writable(kcc_store *store, kcc_error *err);

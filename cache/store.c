@@ -239,3 +239,25 @@ kcc_status kcc__store_end_write(kcc_store *store, kcc_status status, kcc_error *
   kcc__lock_give(&store->writer_lock);
   return status;
 }
+
+static kcc_status checkpoint(kcc_store *store, kcc_error *err) {
+  /* Who writes now makes what would be left anyway. */
+  if (!kcc__lock_try(&store->writer_lock)) return KCC_OK;
+  sqlite3 *db = store->writer.db;
+  int rc = db ? sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE,
+                                          /* pnLog= */ NULL, /* pnCkpt= */ NULL)
+              : SQLITE_OK;
+  kcc_status status = rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY
+                          ? KCC_OK
+                          : kcc__conn_fail(&store->writer, rc, err);
+  kcc__lock_give(&store->writer_lock);
+  return status;
+}
+
+kcc_status kcc_store_checkpoint(kcc_store *store, kcc_error *err) {
+  kcc_status status = kcc__store_check(store, err);
+  if (status != KCC_OK) return status;
+  if (store->read_only)
+    return kcc__fail(err, KCC_EREADONLY, 0, "store '%s': opened read-only", store->label);
+  return kcc__store_done(store, checkpoint(store, err));
+}

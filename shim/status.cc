@@ -5,7 +5,6 @@
  */
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "shim/internal.hh"
@@ -77,10 +76,7 @@ kv8_blob NewBlob(const void *data, size_t length) {
   if (length == 0) {
     return {nullptr, 0};
   }
-  auto *copy = static_cast<uint8_t *>(std::malloc(length));
-  if (copy == nullptr) {
-    throw std::bad_alloc();
-  }
+  auto *copy = new uint8_t[length];
   std::memcpy(copy, data, length);
   return {copy, length};
 }
@@ -115,7 +111,7 @@ kv8_span kv8_span_from(const char *text) {
 
 void kv8_blob_free(kv8_blob *blob) {
   if (blob != nullptr) {
-    std::free(blob->data);
+    delete[] blob->data;
     blob->data = nullptr;
     blob->length = 0;
   }

@@ -33,7 +33,7 @@ static void free_parts(kiln_pool *pool) {
   kiln__wire_out_release(&pool->fork_message);
   kiln__wire_out_release(&pool->filter_message);
   kiln__wire_out_release(&pool->breeder_message);
-  pthread_cond_destroy(&pool->started_changed);
+  pthread_cond_destroy(&pool->state_changed);
   pthread_mutex_destroy(&pool->lock);
   free(pool->engine_path);
   free(pool->preload);
@@ -88,7 +88,7 @@ static kiln_pool *make(const kiln_pool_options *options) {
   kiln_pool *pool = calloc(1, sizeof(*pool));
   if (!pool) return NULL;
   pthread_mutex_init(&pool->lock, /* attr= */ NULL);
-  pthread_cond_init(&pool->started_changed, /* attr= */ NULL);
+  pthread_cond_init(&pool->state_changed, /* attr= */ NULL);
   bool copied = copy_texts(pool, options);
   pool->workers_max = options->workers_max;
   pool->queue_max = options->queue_max;
@@ -136,9 +136,9 @@ kiln_status kiln_pool_start(const kiln_pool_options *options, kiln_pool **ret_po
 
 kiln_status kiln_pool_await(kiln_pool *pool, kiln_error *err) {
   pthread_mutex_lock(&pool->lock);
-  while (pool->started == KILN_POOL_STARTING)
-    pthread_cond_wait(&pool->started_changed, &pool->lock);
-  bool good = pool->started == KILN_POOL_STARTED;
+  while (pool->state == KILN_POOL_STARTING)
+    pthread_cond_wait(&pool->state_changed, &pool->lock);
+  bool good = pool->state == KILN_POOL_STARTED;
   pthread_mutex_unlock(&pool->lock);
   if (!good) {
     pthread_join(pool->thread, /* ret= */ NULL);
@@ -157,13 +157,25 @@ kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool
   return status;
 }
 
-void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
-  if (!pool) return;
+void kiln_pool_close(kiln_pool *pool, unsigned drain_ms) {
   pthread_mutex_lock(&pool->lock);
+  if (!pool->closing)
+    pool->drain_until_ns = kiln__pool_now_ns() + (uint64_t)drain_ms * 1000000u;
   pool->closing = true;
-  pool->drain_until_ns = kiln__pool_now_ns() + (uint64_t)drain_ms * 1000000u;
   pthread_mutex_unlock(&pool->lock);
   kiln__pool_wake(pool);
+}
+
+void kiln_pool_settle(kiln_pool *pool, unsigned drain_ms) {
+  kiln_pool_close(pool, drain_ms);
+  pthread_mutex_lock(&pool->lock);
+  while (pool->state != KILN_POOL_SETTLED) pthread_cond_wait(&pool->state_changed, &pool->lock);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+void kiln_pool_free(kiln_pool *pool, unsigned drain_ms) {
+  if (!pool) return;
+  kiln_pool_settle(pool, drain_ms);
   pthread_join(pool->thread, /* ret= */ NULL);
   free_parts(pool);
 }

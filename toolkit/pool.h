@@ -43,8 +43,12 @@ kiln_status kiln_pool_await(kiln_pool *pool, kiln_error *err);
 /* Both at once. */
 kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool, kiln_error *err);
 
-/* Takes no more jobs, waits up to drain_ms for those it has, kills the rest (each gets its done
- * call with KILN_ECLOSING), ends the zygotes, reaps everything. */
+/* Takes no more jobs; gives those it has drain_ms, kills the rest (each gets its done call with
+ * KILN_ECLOSING) and ends the zygotes. Waits for nothing of that. The first call counts. */
+void kiln_pool_close(kiln_pool *pool, unsigned drain_ms);
+/* Closes it, unless that is done, and waits until every job has had its done call. */
+void kiln_pool_settle(kiln_pool *pool, unsigned drain_ms);
+/* Settles it, waits until every process is reaped, frees it. */
 void kiln_pool_free(kiln_pool *pool, unsigned drain_ms);
 
 /* `result` is lent for the call, which is made on the pool's thread, never under a lock. It may

@@ -349,10 +349,10 @@ static void wait_for_events(kiln_pool *pool, int wait_ms) {
   for (int i = 0; i < count; i++) handle(pool, events[i].data.ptr);
 }
 
-static void set_started(kiln_pool *pool, bool good) {
+static void set_state(kiln_pool *pool, int state) {
   pthread_mutex_lock(&pool->lock);
-  pool->started = good ? KILN_POOL_STARTED : KILN_POOL_BROKEN;
-  pthread_cond_signal(&pool->started_changed);
+  pool->state = state;
+  pthread_cond_signal(&pool->state_changed);
   pthread_mutex_unlock(&pool->lock);
 }
 
@@ -367,8 +367,8 @@ static bool start_up(kiln_pool *pool) {
   return pool->current != NULL;
 }
 
-/* Kills what lives and reaps it all; each job that was under way gets its done call. */
-static void take_down(kiln_pool *pool) {
+/* Kills what lives; each job that was under way gets its done call. */
+static void settle(kiln_pool *pool) {
   const char *reason = "the service is stopping";
   fail_evicted(pool);
   fail_queue(pool, KILN_ECLOSING, reason);
@@ -382,6 +382,10 @@ static void take_down(kiln_pool *pool) {
     if (worker->state != KILN_WORKER_ENDING) kiln__worker_end(pool, worker);
     if (task) kiln__pool_fail(pool, task, /* ran= */ true, KILN_ECLOSING, reason);
   }
+}
+
+/* Reaps it all. */
+static void take_down(kiln_pool *pool) {
   free_gone(pool);
   /* A keeper cannot end before those it kept are reaped, strays too. */
   while (pool->workers || pool->zygotes) {
@@ -402,12 +406,13 @@ void *kiln__pool_main(void *argument) {
   pthread_setname_np(pthread_self(), "kiln-pool");
   bool good = start_up(pool);
   if (!good) {
+    settle(pool);
     take_down(pool);
-    set_started(pool, false);
+    set_state(pool, KILN_POOL_BROKEN);
     return NULL;
   }
   pool->spare_from_ns = kiln__pool_now_ns() + UINT64_C(1000000) * KILN_SPARE_AFTER_MS;
-  set_started(pool, true);
+  set_state(pool, KILN_POOL_STARTED);
   for (;;) {
     uint64_t now = kiln__pool_now_ns();
     check_due(pool, now);
@@ -430,6 +435,8 @@ void *kiln__pool_main(void *argument) {
     if (closing && (!has_jobs || kiln__pool_now_ns() >= drain_until)) break;
     wait_for_events(pool, milliseconds_to_wait(pool, now, closing, drain_until));
   }
+  settle(pool);
+  set_state(pool, KILN_POOL_SETTLED);
   take_down(pool);
   return NULL;
 }

@@ -161,8 +161,8 @@ struct kiln_pool {
   kiln_pool_counters counters;
 
   pthread_mutex_t lock; /* guards these */
-  pthread_cond_t started_changed;
-  enum { KILN_POOL_STARTING, KILN_POOL_STARTED, KILN_POOL_BROKEN } started;
+  pthread_cond_t state_changed;
+  enum { KILN_POOL_STARTING, KILN_POOL_STARTED, KILN_POOL_BROKEN, KILN_POOL_SETTLED } state;
   bool closing;
   uint64_t drain_until_ns;
   kiln_queue queue;

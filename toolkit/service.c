@@ -92,13 +92,21 @@ static kiln_status open_store(kiln *k, kiln_error *err) {
   return status == KCC_OK ? KILN_OK : kiln__from_kcc(&error, err);
 }
 
+/* On the writer thread. What goes wrong goes wrong again when the log is full, or at the end. */
+static void take_up_log(void *user) {
+  const kiln *k = user;
+  (void)kcc_store_checkpoint(k->store, /* err= */ NULL);
+}
+
 /* Frees a kiln that may be half built. */
 static void destroy(kiln *k, unsigned drain_ms) {
   kiln__sessions_stop(k);
-  kiln__engines_close(k, drain_ms);
-  kiln__sessions_free(k);
+  kiln__engines_settle(k, drain_ms);
+  /* While the processes end, the last entries are written and the store is closed. */
   kiln__writer_stop(&k->writer);
   kcc_store_close(k->store);
+  kiln__engines_free(k);
+  kiln__sessions_free(k);
   kiln_flights_free(k->flights);
   kiln__images_destroy(&k->images);
   kiln__offenders_free(k->offenders);
@@ -127,7 +135,7 @@ kiln_status kiln_open(const kiln_options *options, kiln **ret_kiln, kiln_error *
     }
   }
   if (status == KILN_OK && k->store != NULL && !k->options.store_read_only) {
-    status = kiln__writer_start(&k->writer, err);
+    status = kiln__writer_start(&k->writer, take_up_log, k, err);
   }
   if (status == KILN_OK) status = kiln__sessions_new(k, err);
   if (status == KILN_OK) {

@@ -26,6 +26,7 @@
 /* What may wait for the writer: more is answered without being stored. */
 #define KILN__WRITER_WORK_MAX 1024
 #define KILN__WRITER_BYTES_MAX (1ULL << 30)
+#define KILN__WRITER_REST_MS 20
 /* Requests that may wait for flights at once. */
 #define KILN__TICKETS_MAX 65536
 /* Nesting of JSON in a request. */
@@ -48,9 +49,14 @@ typedef struct kiln__writer {
   size_t bytes;
   kiln__work *first;
   kiln__work **end;
+  void (*rest)(void *user);
+  void *rest_user;
 } kiln__writer;
 
-kiln_status kiln__writer_start(kiln__writer *writer, kiln_error *err);
+/* rest(), which must not take long, is called on the thread when it has done work and then had none
+ * for KILN__WRITER_REST_MS. */
+kiln_status kiln__writer_start(kiln__writer *writer, void (*rest)(void *user), void *rest_user,
+                               kiln_error *err);
 /* False: the queue is full, or there is no thread; the work stays the caller's. */
 bool kiln__writer_add(kiln__writer *writer, kiln__work *work);
 /* Performs what waits and ends the thread. */
@@ -136,9 +142,11 @@ kiln_status kiln__find_program(const char *name, char *ret_path, size_t size, ki
 /* Starts what kiln_options.engines names; those that are started must be awaited even if this
  * fails. */
 kiln_status kiln__engines_start(kiln *k, kiln_error *err);
-/* Waits for all of them. Only now they may be used; in any case kiln__engines_close() ends them. */
+/* Waits for all of them. Only now they may be used; in any case kiln__engines_free() ends them. */
 kiln_status kiln__engines_await(kiln *k, kiln_error *err);
-void kiln__engines_close(kiln *k, unsigned drain_ms);
+/* No more jobs: those that run get drain_ms; returns when every one has been answered. */
+void kiln__engines_settle(kiln *k, unsigned drain_ms);
+void kiln__engines_free(kiln *k);
 /* Another engine of the same host, with V8 flags beside it. */
 kiln_status kiln__engine_again(const kiln *k, const kiln__engine *engine, const char *flags,
                                kiln_pool **ret_pool, kiln_error *err);

@@ -260,11 +260,18 @@ kiln_status kiln__engines_await(kiln *k, kiln_error *err) {
   return status;
 }
 
-void kiln__engines_close(kiln *k, unsigned drain_ms) {
-  uint64_t until = kiln__now_ns() + (uint64_t)drain_ms * 1000000U;
+void kiln__engines_settle(kiln *k, unsigned drain_ms) {
   for (size_t i = 0; i < k->engines_count; i++) {
-    uint64_t now = kiln__now_ns();
-    kiln_pool_free(k->engines[i].pool, now < until ? (unsigned)((until - now) / 1000000U) : 0);
+    if (k->engines[i].pool != NULL) kiln_pool_close(k->engines[i].pool, drain_ms);
+  }
+  for (size_t i = 0; i < k->engines_count; i++) {
+    if (k->engines[i].pool != NULL) kiln_pool_settle(k->engines[i].pool, drain_ms);
+  }
+}
+
+void kiln__engines_free(kiln *k) {
+  for (size_t i = 0; i < k->engines_count; i++) {
+    kiln_pool_free(k->engines[i].pool, /* drain_ms= */ 0);
     free(k->engines[i].program);
     free(k->engines[i].preload);
   }

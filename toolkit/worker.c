@@ -15,8 +15,11 @@
 #include "shim/kv8_fork.h"
 #include "toolkit/bytes.h"
 #include "toolkit/engine.h"
+#include "toolkit/malloc_ahead.h"
 #include "toolkit/sandbox.h"
 #include "toolkit/worker_session.h"
+
+#define LARGE_SOURCE_MIN ((size_t)1 << 20)
 
 uint64_t kiln__now_ns(void) {
   struct timespec now;
@@ -225,6 +228,15 @@ void kiln__work_set_limits(kiln_work *work) {
         isolate, job->memory_max_bytes - job->heap_max_bytes + engine->image_buffer_bytes);
 }
 
+/* V8 parses in memory of malloc(), about twice the source's size. For a small one large pages cost
+ * more than they save. Images are left as they are: their forks copy what they touch. */
+static void expect_large_source(const kiln_job *job) {
+  size_t length = job->source ? kiln_bytes_get(job->source).length : 0;
+  bool has_room = job->memory_max_bytes == 0 || length < job->memory_max_bytes / 16;
+  if (job->op != KILN_JOB_IMAGE && length >= LARGE_SOURCE_MIN && has_room)
+    kiln__malloc_ahead(2 * length);
+}
+
 static void answer(kiln_work *work) {
   kiln_console *console = &work->engine->console;
   kiln_wire_out out;
@@ -284,6 +296,7 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent, kiln_filte
                                           answer_max(work.job));
   if (!limited) _exit(EXIT_FAILURE);
   kiln__work_set_limits(&work);
+  expect_large_source(work.job);
   engine->console.left = frame.job.console_max_bytes;
   switch (frame.job.op) {
     case KILN_JOB_BAKE:
