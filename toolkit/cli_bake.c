@@ -115,16 +115,15 @@ void kiln__source_release(kiln__source *source) {
   source->wrapped = NULL;
 }
 
-/* Files read before the engine is ready, and how much of them. */
-#define AHEAD_FILES_MAX 64
+/* Of what is read before the engine is ready. */
 #define AHEAD_BYTES_MAX ((size_t)64 << 20)
 
-/* While an engine starts there is a core with nothing to do. What cannot be read is reported when
- * it is its turn. */
+/* While an engine starts: what its first jobs are. The rest would take a core from it, and can be
+ * read while those are done. What cannot be read is reported when it is its turn. */
 void kiln__bake_ahead(const kiln__baking *baking, kiln__source **order) {
   size_t bytes = 0;
   kcc_digest sha256;
-  for (size_t i = 0; i < baking->files.count && i < AHEAD_FILES_MAX; i++) {
+  for (size_t i = 0; i < baking->files.count && i < baking->jobs; i++) {
     kiln__source *source = order[i];
     if (kiln__source_read(baking, source, /* err= */ NULL) != KILN_OK) continue;
     if (source->kind != KILN__CLI_WRAPPER) {

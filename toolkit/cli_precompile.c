@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +15,9 @@
 #include <unistd.h>
 
 #include "toolkit/engines.h"
-#include "toolkit/malloc_ahead.h"
 #include "toolkit/service.h"
 
 #define JOBS_MAX 256
-/* What entries take on their way into the store. */
-#define MALLOC_BYTES ((size_t)16 << 20)
 
 /* ---- starting ------------------------------------------------------------------------ */
 
@@ -469,8 +465,6 @@ static int parse_and_run(kiln__baking *baking, int argc, char **argv) {
     baking->jobs = cores > JOBS_MAX ? JOBS_MAX : cores > 0 ? (unsigned)cores : 1;
   }
   baking->bar.shown = !baking->quiet && isatty(STDERR_FILENO) == 1;
-  (void)mallopt(M_ARENA_MAX, 1); /* for the threads that will be, too */
-  kiln__malloc_ahead(MALLOC_BYTES);
   return precompile(baking, argv + optind, argc - optind);
 }
 

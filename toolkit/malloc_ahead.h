@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * malloc_ahead.h: malloc()'s heap in large pages. For programs of ours, whose heap it is: not for
- * the libraries.
+ * malloc_ahead.h: malloc()'s heap in large pages. Private to kiln-engine.
  */
 #ifndef KILN_TOOLKIT_MALLOC_AHEAD_H
 #define KILN_TOOLKIT_MALLOC_AHEAD_H

@@ -367,25 +367,26 @@ static bool start_up(kiln_pool *pool) {
   return pool->current != NULL;
 }
 
-/* Kills what lives; each job that was under way gets its done call. */
+/* Each job that was under way gets its done call. */
 static void settle(kiln_pool *pool) {
   const char *reason = "the service is stopping";
   fail_evicted(pool);
   fail_queue(pool, KILN_ECLOSING, reason);
   kiln__sessions_take_down(pool);
   kiln__images_take_down(pool);
-  for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
-    kiln__zygote_end(pool, zygote, /* lost= */ false);
   for (kiln_worker *worker = pool->workers; worker; worker = worker->next) {
     kiln_task *task = worker->task;
     worker->task = NULL;
-    if (worker->state != KILN_WORKER_ENDING) kiln__worker_end(pool, worker);
     if (task) kiln__pool_fail(pool, task, /* ran= */ true, KILN_ECLOSING, reason);
   }
 }
 
-/* Reaps it all. */
+/* Kills what lives and reaps it all. */
 static void take_down(kiln_pool *pool) {
+  for (kiln_zygote *zygote = pool->zygotes; zygote; zygote = zygote->next)
+    kiln__zygote_end(pool, zygote, /* lost= */ false);
+  for (kiln_worker *worker = pool->workers; worker; worker = worker->next)
+    if (worker->state != KILN_WORKER_ENDING) kiln__worker_end(pool, worker);
   free_gone(pool);
   /* A keeper cannot end before those it kept are reaped, strays too. */
   while (pool->workers || pool->zygotes) {
