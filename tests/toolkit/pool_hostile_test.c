@@ -335,15 +335,18 @@ START_TEST(full_queue_is_busy) {
   ck_assert_int_eq(kiln_pool_submit(pool, &job, answer_done, &none, &err), KILN_EBUSY);
   ck_assert_str_eq(err.code, "ERR_BUSY");
   busy_worker();
-  kiln_pool_free(pool, 0); /* with one job running and two in the queue */
+  kiln_pool_settle(pool, 0); /* with one job running and two in the queue */
   for (int i = 0; i < 3; i++) {
     ck_assert_uint_eq(answers[i].calls, 1);
     ck_assert_int_eq(answers[i].status, KILN_ECLOSING);
     answer_release(&answers[i]);
   }
   ck_assert_uint_eq(none.calls, 0);
+  ck_assert_int_eq(kiln_pool_submit(pool, &job, answer_done, &none, &err), KILN_ECLOSING);
+  ck_assert_uint_eq(none.calls, 0);
   answer_release(&none);
   kiln_bytes_unref(job.source);
+  kiln_pool_free(pool, 0);
   assert_nothing_left();
 }
 END_TEST

@@ -4,10 +4,14 @@
  * single flight, a store in trouble, opening.
  */
 #include <check.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/toolkit/service_support.h"
 
@@ -106,6 +110,26 @@ START_TEST(key_is_made_of_what_the_blob_depends_on) {
   ck_assert_str_eq(info.name, info.cached_data_tag == 702241554 ? "node-18" : one.engine);
   ck_assert_uint_eq(kiln_engine_count(k), 1);
   ck_assert_int_eq(kiln_get_engine(k, 1, &info, NULL), KILN_EINVAL);
+  answer_release(&one);
+  kiln_bytes_unref(source);
+}
+END_TEST
+
+/* A copy of the file without its log is complete soon, not only when the store is closed. */
+START_TEST(log_is_taken_up_when_there_is_nothing_to_write) {
+  char file[TEMPORARY_PATH + 16];
+  (void)snprintf(file, sizeof(file), "%s/kiln.db", folder);
+  int changes = inotify_init1(IN_CLOEXEC);
+  ck_assert_int_ge(changes, 0);
+  ck_assert_int_ge(inotify_add_watch(changes, file, IN_MODIFY), 0);
+  kiln_bytes *source = bytes_from("1 + 1");
+  kiln_request request = bake_of(source);
+  answer one;
+  ask(k, &request, &one);
+  ck_assert_int_eq(one.cache, KILN_CACHE_MISS);
+  struct pollfd change = {.fd = changes, .events = POLLIN};
+  ck_assert_int_eq(poll(&change, 1, 30000), 1);
+  close(changes);
   answer_release(&one);
   kiln_bytes_unref(source);
 }
@@ -409,6 +433,7 @@ int main(void) {
   tcase_set_timeout(tcase, 60);
   tcase_add_test(tcase, second_time_is_a_hit_without_a_job);
   tcase_add_test(tcase, key_is_made_of_what_the_blob_depends_on);
+  tcase_add_test(tcase, log_is_taken_up_when_there_is_nothing_to_write);
   tcase_add_test(tcase, sources_of_equal_length_share_nothing);
   tcase_add_test(tcase, every_mode_and_kind_bakes);
   tcase_add_test(tcase, cached_data_is_got_by_key);
