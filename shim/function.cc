@@ -229,7 +229,7 @@ kv8_status kv8_function_create_cached_data(kv8_function *function, kv8_blob *ret
       Enter(function->isolate, {&function->context, 0, false}, err, [&](Entry &entry) {
         std::unique_ptr<v8::ScriptCompiler::CachedData> data(
             v8::ScriptCompiler::CreateCodeCacheForFunction(function->function.Get(entry.isolate)));
-        return TakeCachedData(std::move(data), &made, err);
+        return CopyCachedData(std::move(data), &made, err);
       });
   if (status != KV8_OK) {
     kv8_blob_free(&made);

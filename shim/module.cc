@@ -146,7 +146,7 @@ void Release(kv8_module *module) noexcept {
 }
 
 kv8_status CopyCache(Entry &entry, const kv8_module *module, kv8_blob *ret_data) {
-  return TakeCachedData(
+  return CopyCachedData(
       std::unique_ptr<v8::ScriptCompiler::CachedData>(
           v8::ScriptCompiler::CreateCodeCache(module->unbound.Get(entry.isolate))),
       ret_data, entry.err);

@@ -175,7 +175,7 @@ kv8_status kv8_script_create_cached_data(kv8_script *script, kv8_blob *ret_data,
   kv8_status status = Enter(script->isolate, {}, err, [&](Entry &entry) {
     std::unique_ptr<v8::ScriptCompiler::CachedData> data(
         v8::ScriptCompiler::CreateCodeCache(script->script.Get(entry.isolate)));
-    return TakeCachedData(std::move(data), &made, err);
+    return CopyCachedData(std::move(data), &made, err);
   });
   if (status != KV8_OK) {
     kv8_blob_free(&made);

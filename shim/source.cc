@@ -393,18 +393,12 @@ kv8_cache_outcome Source::Outcome() const noexcept {
   return accepted ? KV8_CACHE_ACCEPTED : KV8_CACHE_REJECTED;
 }
 
-kv8_status TakeCachedData(std::unique_ptr<v8::ScriptCompiler::CachedData> data, kv8_blob *ret_data,
+kv8_status CopyCachedData(std::unique_ptr<v8::ScriptCompiler::CachedData> data, kv8_blob *ret_data,
                           kv8_error *err) {
   if (data == nullptr || data->data == nullptr || data->length <= 0) {
     return SetError(err, KV8_EENGINE, "", "the engine gave no cached data");
   }
-  if (data->buffer_policy == v8::ScriptCompiler::CachedData::BufferOwned) {
-    /* Made with new[], as blobs are. */
-    *ret_data = {const_cast<uint8_t *>(data->data), static_cast<size_t>(data->length)};
-    data->buffer_policy = v8::ScriptCompiler::CachedData::BufferNotOwned;
-  } else {
-    *ret_data = NewBlob(data->data, static_cast<size_t>(data->length));
-  }
+  *ret_data = NewBlob(data->data, static_cast<size_t>(data->length));
   return KV8_OK;
 }
 

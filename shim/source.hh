@@ -118,8 +118,8 @@ class Source {
   v8::ScriptCompiler::CompileOptions options_ = v8::ScriptCompiler::kNoCompileOptions;
 };
 
-/* V8's cached data for the caller, without a copy; KV8_EENGINE if V8 gave none. */
-kv8_status TakeCachedData(std::unique_ptr<v8::ScriptCompiler::CachedData> data, kv8_blob *ret_data,
+/* Copies V8's cached data for the caller; KV8_EENGINE if V8 gave none. */
+kv8_status CopyCachedData(std::unique_ptr<v8::ScriptCompiler::CachedData> data, kv8_blob *ret_data,
                           kv8_error *err);
 
 }  // namespace kv8

@@ -5,6 +5,7 @@
  */
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "shim/internal.hh"
@@ -76,7 +77,10 @@ kv8_blob NewBlob(const void *data, size_t length) {
   if (length == 0) {
     return {nullptr, 0};
   }
-  auto *copy = new uint8_t[length];
+  auto *copy = static_cast<uint8_t *>(std::malloc(length));
+  if (copy == nullptr) {
+    throw std::bad_alloc();
+  }
   std::memcpy(copy, data, length);
   return {copy, length};
 }
@@ -111,7 +115,7 @@ kv8_span kv8_span_from(const char *text) {
 
 void kv8_blob_free(kv8_blob *blob) {
   if (blob != nullptr) {
-    delete[] blob->data;
+    std::free(blob->data);
     blob->data = nullptr;
     blob->length = 0;
   }
