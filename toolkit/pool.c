@@ -136,8 +136,7 @@ kiln_status kiln_pool_start(const kiln_pool_options *options, kiln_pool **ret_po
 
 kiln_status kiln_pool_await(kiln_pool *pool, kiln_error *err) {
   pthread_mutex_lock(&pool->lock);
-  while (pool->state == KILN_POOL_STARTING)
-    pthread_cond_wait(&pool->state_changed, &pool->lock);
+  while (pool->state == KILN_POOL_STARTING) pthread_cond_wait(&pool->state_changed, &pool->lock);
   bool good = pool->state == KILN_POOL_STARTED;
   pthread_mutex_unlock(&pool->lock);
   if (!good) {
@@ -159,8 +158,7 @@ kiln_status kiln_pool_new(const kiln_pool_options *options, kiln_pool **ret_pool
 
 void kiln_pool_close(kiln_pool *pool, unsigned drain_ms) {
   pthread_mutex_lock(&pool->lock);
-  if (!pool->closing)
-    pool->drain_until_ns = kiln__pool_now_ns() + (uint64_t)drain_ms * 1000000u;
+  if (!pool->closing) pool->drain_until_ns = kiln__pool_now_ns() + (uint64_t)drain_ms * 1000000u;
   pool->closing = true;
   pthread_mutex_unlock(&pool->lock);
   kiln__pool_wake(pool);
