@@ -92,6 +92,19 @@ kiln_options test_options(const char *store) {
   return options;
 }
 
+const char *const every_engine[EVERY_ENGINE_COUNT] = {
+    "default", "node-18.20.4", "node-20.20.2", "node-22.23.3", "node-24.21.0", "node-26.10.0"};
+
+void use_engine(kiln_options *options, const char *const *engine) {
+  options->engines_dir = getenv("KILN_TEST_ENGINES");
+  ck_assert_msg(options->engines_dir != NULL,
+                "KILN_TEST_ENGINES is not set: run this through ctest");
+  options->engines = engine;
+  options->engines_count = 1;
+  options->heap_max_bytes = 64 << 20;
+  options->memory_max_bytes = 256 << 20;
+}
+
 kiln *open_kiln(const kiln_options *options) {
   kiln *k = NULL;
   kiln_error error;

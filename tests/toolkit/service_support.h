@@ -51,6 +51,11 @@ void remove_folder(const char *path);
 
 /* Opens a kiln with two workers and the build's engine; `store` may be NULL. */
 kiln_options test_options(const char *store);
+/* The engines of every V8 there is: libv8's and those that node binaries host. */
+#define EVERY_ENGINE_COUNT 6
+extern const char *const every_engine[EVERY_ENGINE_COUNT];
+/* Has the options name one of them, with limits that are reached soon. */
+void use_engine(kiln_options *options, const char *const *engine);
 kiln *open_kiln(const kiln_options *options);
 kiln_stats get_stats(kiln *k);
 

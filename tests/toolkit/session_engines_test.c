@@ -10,22 +10,12 @@
 #include "tests/toolkit/service_support.h"
 #include "tests/toolkit/session_support.h"
 
-static const char *const engines[] = {"default",      "node-18.20.4", "node-20.20.2",
-                                      "node-22.23.3", "node-24.21.0", "node-26.10.0"};
-#define ENGINES ((int)(sizeof(engines) / sizeof(engines[0])))
-
 static kiln *k;
 static char context[KILN_OBJECT_ID_MAX];
 
-static void open_one(const char *engine) {
+static void open_one(int which) {
   kiln_options options = session_options(/* store= */ NULL);
-  options.engines_dir = getenv("KILN_TEST_ENGINES");
-  ck_assert_msg(options.engines_dir != NULL,
-                "KILN_TEST_ENGINES is not set: run this through ctest");
-  options.engines = &engine;
-  options.engines_count = 1;
-  options.heap_max_bytes = 64 << 20;
-  options.memory_max_bytes = 256 << 20;
+  use_engine(&options, &every_engine[which]);
   k = open_kiln(&options);
   make_context(k, NULL, context);
 }
@@ -62,10 +52,10 @@ static void make(kiln_command_op op, const char *source, char ret_object[KILN_OB
 START_TEST(every_engine_has_sessions) {
   char object[KILN_OBJECT_ID_MAX], leaf[KILN_OBJECT_ID_MAX];
   reply one;
-  open_one(engines[_i]);
+  open_one(_i);
   kiln_session_info info;
   ck_assert_int_eq(kiln_session_get(k, session_of(context), &info, NULL), KILN_OK);
-  if (_i > 0) ck_assert_str_eq(info.engine, engines[_i]);
+  if (_i > 0) ck_assert_str_eq(info.engine, every_engine[_i]);
   assert_runs(k, context, "var n = 41; n", "41");
   assert_runs(k, context, "++n", "42");
   make(KILN_FUNCTION_CREATE, "return n + 1", object);
@@ -104,7 +94,7 @@ END_TEST
 
 START_TEST(every_engine_holds_its_limits) {
   reply one;
-  open_one(engines[_i]);
+  open_one(_i);
   for (int i = 0; i < 3; i++) {
     run_in(k, context, "for (;;);", 100, &one);
     ck_assert_int_eq(one.status, KILN_OK);
@@ -127,7 +117,7 @@ END_TEST
 /* Many commands, much garbage, several contexts: nothing that a longer life needs is forbidden. */
 START_TEST(a_long_life_is_no_alarm) {
   char others[8][KILN_OBJECT_ID_MAX], session[KILN_SESSION_ID_HEX + 1] = {0};
-  open_one(engines[_i]);
+  open_one(_i);
   memcpy(session, context, KILN_SESSION_ID_HEX);
   for (int i = 0; i < 8; i++) make_context(k, session, others[i]);
   for (int round = 0; round < 100; round++) {
@@ -149,9 +139,9 @@ int main(void) {
   TCase *tcase = tcase_create("engines");
   tcase_set_timeout(tcase, 120);
   tcase_add_checked_fixture(tcase, NULL, teardown);
-  tcase_add_loop_test(tcase, every_engine_has_sessions, 0, ENGINES);
-  tcase_add_loop_test(tcase, every_engine_holds_its_limits, 0, ENGINES);
-  tcase_add_loop_test(tcase, a_long_life_is_no_alarm, 0, ENGINES);
+  tcase_add_loop_test(tcase, every_engine_has_sessions, 0, EVERY_ENGINE_COUNT);
+  tcase_add_loop_test(tcase, every_engine_holds_its_limits, 0, EVERY_ENGINE_COUNT);
+  tcase_add_loop_test(tcase, a_long_life_is_no_alarm, 0, EVERY_ENGINE_COUNT);
   suite_add_tcase(suite, tcase);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);
