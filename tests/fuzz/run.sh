@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 minutes=${1:-10}
 shift || true
-[ $# != 0 ] || set -- wire key request http config
+[ $# != 0 ] || set -- wire key request http config manifest
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz | tail -1
 mkdir -p build/fuzz/findings
