@@ -8,6 +8,7 @@
 
 #include "shim/internal.hh"
 #include "shim/source.hh"
+#include "shim/utf8.hh"
 
 namespace kv8 {
 

@@ -292,9 +292,6 @@ v8::Local<v8::String> Literal(v8::Isolate *isolate, std::string_view text);
 /* UTF-8 of a V8 string; lone surrogates become U+FFFD. Throws std::bad_alloc. */
 std::string ToUtf8(v8::Isolate *isolate, v8::Local<v8::String> text);
 
-/* Whether every byte is below 0x80; reads 8 or more bytes at a time. */
-bool IsAscii(const char *data, size_t length) noexcept;
-
 /* ---- contexts (context.cc) ------------------------------------------------------------------ */
 
 /* What belongs to the v8::Context rather than to the caller's handle: closures may outlive

@@ -490,6 +490,54 @@ START_TEST(source_bytes_that_are_no_utf8) {
 }
 END_TEST
 
+/* Large enough for an external string: what V8 makes of it must be what it makes of the small one,
+ * wherever in it the characters stand. */
+START_TEST(large_sources_are_decoded_as_small_ones) {
+  static const char *const texts[] = {
+      "\xc3\xa9",                                     /* Latin-1 */
+      "\xc2\x80\xc3\xbf",                             /* its first and last beyond ASCII */
+      "\xc4\x80",                                     /* the first beyond Latin-1 */
+      "\xdf\xbf\xe0\xa0\x80",                         /* from two bytes to three */
+      "\xe2\x80\x94x\xc3\xa9",                        /* both kinds */
+      "\xed\x9f\xbf\xee\x80\x80",                     /* around the surrogates */
+      "\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", /* from one unit to two, and the last */
+      "\xf0\x9f\x98\x80",
+      /* what is no UTF-8 */
+      "\xff",
+      "\x80",
+      "\xc3",
+      "\xc0\x80",
+      "\xc1\xbf",
+      "\xe0\x9f\xbf",
+      "\xed\xa0\x80",
+      "\xed\xb0\x80",
+      "\xe2\x80",
+      "\xf0\x8f\xbf\xbf",
+      "\xf4\x90\x80\x80",
+      "\xf5\x80\x80\x80",
+      "\xf0\x9f\x98",
+      "\xe2\x80\x94\xff",
+  };
+  static char text[20000];
+  char small[200], expected[200];
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (int before = 0; before < 33; before += i % 3 == 0 ? 1 : 8) {
+      static const char code[] = "'.split('').map(c => c.charCodeAt(0).toString(16)).join()";
+      snprintf(small, sizeof small, "'%.*s%s%s", before, "abcdefghijklmnopqrstuvwxyzabcdefgh",
+               texts[i], code);
+      char *made = core_text(core_context, core_value(core_context, small));
+      snprintf(expected, sizeof expected, "%s", made);
+      free(made);
+      size_t length = (size_t)snprintf(text, sizeof text, "%s//", small);
+      memset(text + length, '.', sizeof text - 1 - length);
+      core_expect(core_context, text, expected);
+      text[sizeof text - 2] = '\xe2'; /* the beginning of a character at the end */
+      core_expect(core_context, text, expected);
+    }
+  }
+}
+END_TEST
+
 int main(void) {
   TCase *bare = tcase_create("bare");
   tcase_add_test(bare, status_has_name_and_text);
@@ -518,6 +566,7 @@ int main(void) {
   tcase_add_test(ready, source_checks_arguments);
   tcase_add_test(ready, source_over_v8s_limit_is_too_big);
   tcase_add_test(ready, source_bytes_that_are_no_utf8);
+  tcase_add_test(ready, large_sources_are_decoded_as_small_ones);
   TCase *released = tcase_create("released");
   tcase_add_checked_fixture(released, core_setup, NULL);
   tcase_add_test(released, source_is_released_once_on_failure);
