@@ -35,11 +35,11 @@ static void teardown(void) {
   kiln_close(k, 5000);
 }
 
-static void expect(const char *text, kiln_outcome outcome) {
+static void expect(const char *text, unsigned timeout_ms, kiln_outcome outcome) {
   answer a;
   kiln_bytes *source = bytes_from(text);
   kiln_request request = {
-      .op = KILN_RUN, .source = source, .image = kiln_span_from(id), .timeout_ms = 200};
+      .op = KILN_RUN, .source = source, .image = kiln_span_from(id), .timeout_ms = timeout_ms};
   ask(k, &request, &a);
   ck_assert_msg(a.status == KILN_OK && a.outcome == outcome, "%s: %s %s %s", text, a.error.message,
                 a.code, a.message);
@@ -70,11 +70,11 @@ END_TEST
 
 START_TEST(every_engine_holds_its_limits) {
   open_one(_i);
-  expect("for (;;);", KILN_OUTCOME_TIME_LIMIT);
-  expect("[].indexOf.call({length: 2 ** 53 - 1})", KILN_OUTCOME_TIME_LIMIT);
-  expect("Promise.resolve().then(function again() { return Promise.resolve().then(again) })",
-         KILN_OUTCOME_TIME_LIMIT);
-  expect("throw new Error(base)", KILN_OUTCOME_EXCEPTION);
+  expect("for (;;);", 200, KILN_OUTCOME_TIME_LIMIT);
+  expect("[].indexOf.call({length: 2 ** 53 - 1})", 200, KILN_OUTCOME_TIME_LIMIT);
+  /* Nothing of it is kept, or the memory might be the limit that is reached first. */
+  expect("(function again() { Promise.resolve().then(again) })()", 200, KILN_OUTCOME_TIME_LIMIT);
+  expect("throw new Error(base)", 30000, KILN_OUTCOME_EXCEPTION);
   answer a;
   image_run(k, id, "var a = []; for (;;) a.push(new Array(10000).fill(a.length))", &a);
   ck_assert_int_eq(a.outcome, KILN_OUTCOME_MEMORY_LIMIT);
