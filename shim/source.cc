@@ -90,11 +90,9 @@ class ExternalWideText final : public v8::String::ExternalStringResource {
   size_t length_;
 };
 
-/* A large text with characters beyond Latin-1 as an external string; empty if it is not valid. */
-v8::MaybeLocal<v8::String> NewWide(v8::Isolate *isolate, std::string_view text) {
-  size_t length = 0;
-  if (!IsUtf8(text.data(), text.size(), &length) ||
-      length > static_cast<size_t>(v8::String::kMaxLength)) {
+/* A large text with characters beyond Latin-1, of `length` units, as an external string. */
+v8::MaybeLocal<v8::String> NewWide(v8::Isolate *isolate, std::string_view text, size_t length) {
+  if (length > static_cast<size_t>(v8::String::kMaxLength)) {
     return {};
   }
   auto *units = static_cast<uint16_t *>(std::malloc(length * sizeof(uint16_t)));
@@ -118,8 +116,12 @@ v8::MaybeLocal<v8::String> NewWide(v8::Isolate *isolate, std::string_view text) 
 /* A large text as an external string of our own; empty if it is no UTF-8. */
 v8::MaybeLocal<v8::String> NewLarge(v8::Isolate *isolate, std::string_view text, bool ascii) {
   size_t characters = text.size();
-  if (!ascii && !IsLatin1(text.data(), text.size(), &characters)) {
-    return NewWide(isolate, text);
+  bool latin1 = true;
+  if (!ascii && !IsUtf8(text.data(), text.size(), &characters, &latin1)) {
+    return {};
+  }
+  if (!latin1) {
+    return NewWide(isolate, text, characters);
   }
   auto *copy = static_cast<char *>(std::malloc(characters));
   if (copy == nullptr) {

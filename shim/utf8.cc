@@ -77,26 +77,6 @@ bool IsAscii(const char *data, size_t length) noexcept {
   return rest < 0x80;
 }
 
-bool IsLatin1(const char *data, size_t length, size_t *ret_characters) noexcept {
-  size_t characters = 0;
-  for (size_t i = 0; i < length;) {
-    if (i + kStep <= length && IsAsciiStep(data + i)) {
-      i += kStep;
-      characters += kStep;
-      continue;
-    }
-    uint32_t character = 0;
-    size_t taken = Decode(data + i, length - i, &character);
-    if (taken == 0 || character > 0xFF) {
-      return false;
-    }
-    i += taken;
-    ++characters;
-  }
-  *ret_characters = characters;
-  return true;
-}
-
 void ToLatin1(const char *data, size_t length, char *out) noexcept {
   for (size_t i = 0; i < length;) {
     if (i + kStep <= length && IsAsciiStep(data + i)) {
@@ -111,8 +91,9 @@ void ToLatin1(const char *data, size_t length, char *out) noexcept {
   }
 }
 
-bool IsUtf8(const char *data, size_t length, size_t *ret_units) noexcept {
+bool IsUtf8(const char *data, size_t length, size_t *ret_units, bool *ret_latin1) noexcept {
   size_t units = 0;
+  uint32_t all = 0;
   for (size_t i = 0; i < length;) {
     if (i + kStep <= length && IsAsciiStep(data + i)) {
       i += kStep;
@@ -126,8 +107,10 @@ bool IsUtf8(const char *data, size_t length, size_t *ret_units) noexcept {
     }
     i += taken;
     units += character < 0x10000 ? 1 : 2;
+    all |= character;
   }
   *ret_units = units;
+  *ret_latin1 = all < 0x100;
   return true;
 }
 

@@ -13,15 +13,11 @@ namespace kv8 {
 /* Whether every byte is below 0x80; reads 8 or more bytes at a time. */
 bool IsAscii(const char *data, size_t length) noexcept;
 
-/* Whether the text is valid and has only characters below 256; sets their number. */
-bool IsLatin1(const char *data, size_t length, size_t *ret_characters) noexcept;
-/* Of such a text. */
-void ToLatin1(const char *data, size_t length, char *out) noexcept;
-
 /* Whether the text is valid: no lone surrogates, no overlong forms, nothing beyond U+10FFFF; sets
- * the number of its UTF-16 units. */
-bool IsUtf8(const char *data, size_t length, size_t *ret_units) noexcept;
-/* Of such a text. */
+ * the number of its UTF-16 units, and whether all its characters are below 256. */
+bool IsUtf8(const char *data, size_t length, size_t *ret_units, bool *ret_latin1) noexcept;
+/* Of a valid text; the first of one with no other characters. */
+void ToLatin1(const char *data, size_t length, char *out) noexcept;
 void ToUtf16(const char *data, size_t length, uint16_t *out) noexcept;
 
 }  // namespace kv8
