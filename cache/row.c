@@ -332,14 +332,28 @@ static kcc_status write_entry(kcc__conn *conn, const kcc__metadata *metadata, kc
   return kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
 }
 
+/* Writes into the pages of a row; a large value bound to a statement SQLite would copy first. */
+static kcc_status fill_blob(const kcc__conn *conn, int64_t id, kcc_span envelope, kcc_error *err) {
+  sqlite3_blob *blob = NULL;
+  int rc = sqlite3_blob_open(conn->db, "main", "blobs", "bytes", id, /* flags= */ 1, &blob);
+  if (rc == SQLITE_OK) rc = sqlite3_blob_write(blob, envelope.data, (int)envelope.length, 0);
+  int closed = sqlite3_blob_close(blob);
+  if (rc == SQLITE_OK) rc = closed;
+  return rc == SQLITE_OK ? KCC_OK : kcc__conn_fail(conn, rc, err);
+}
+
 static kcc_status write_blob(kcc__conn *conn, int64_t id, kcc_span envelope, kcc_error *err) {
   sqlite3_stmt *statement;
+  bool is_large = envelope.length > COLUMN_BYTES_MAX;
   kcc_status status = kcc__conn_statement(conn, KCC__SQL_PUT_BLOB, &statement, err);
   if (status != KCC_OK) return status;
   int rc = sqlite3_bind_int64(statement, 1, id);
-  if (rc == SQLITE_OK) rc = bind_blob(statement, 2, envelope.data, envelope.length);
+  if (rc == SQLITE_OK)
+    rc = is_large ? sqlite3_bind_zeroblob64(statement, 2, envelope.length)
+                  : bind_blob(statement, 2, envelope.data, envelope.length);
   if (rc != SQLITE_OK) return kcc__conn_fail(conn, rc, err);
-  return kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
+  status = kcc__conn_run(conn, statement, /* ret_changed= */ NULL, err);
+  return status == KCC_OK && is_large ? fill_blob(conn, id, envelope, err) : status;
 }
 
 static kcc_status write_use(kcc__conn *conn, int64_t id, int64_t used_unix_ms, kcc_error *err) {

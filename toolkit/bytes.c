@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -134,6 +135,25 @@ kiln_bytes *kiln_bytes_new(const void *data, size_t length) {
   bytes->here[length] = '\0';
   bytes->length = length;
   return bytes;
+}
+
+kiln_bytes *kiln__bytes_new_from_file(int fd, size_t length) {
+  int memfd = new_memfd();
+  if (memfd < 0) return NULL;
+  size_t have = 0;
+  while (have < length) {
+    ssize_t got = sendfile(memfd, fd, /* offset= */ NULL, length - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got > 0) {
+      have += (size_t)got;
+      continue;
+    }
+    int reason = got == 0 ? ENODATA : errno;
+    close(memfd);
+    errno = reason;
+    return NULL;
+  }
+  return seal_and_map(memfd, length);
 }
 
 kiln_bytes *kiln__bytes_borrow(kiln_span span) {

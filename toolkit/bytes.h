@@ -12,6 +12,11 @@
  * errno set. */
 kiln_bytes *kiln__bytes_new_sealed(const void *data, size_t length);
 
+/* Makes bytes of the first `length` ones, not 0, of a regular file just opened: in a sealed memfd,
+ * in one copy that the kernel makes. NULL with errno set: ENODATA, the file has become shorter;
+ * EINVAL, its file system cannot do that, and nothing has been read. */
+kiln_bytes *kiln__bytes_new_from_file(int fd, size_t length);
+
 /* Lends the memfd; -1 if the bytes have none. */
 int kiln__bytes_fd(const kiln_bytes *bytes);
 

@@ -10,10 +10,10 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "toolkit/bytes.h"
 #include "toolkit/cli.h"
 #include "toolkit/status.h"
 
@@ -182,7 +182,8 @@ kiln_status kiln__cli_open(const kiln__cli_opening *opening, kiln **ret_kiln, ki
   return kiln_open(&options, ret_kiln, err);
 }
 
-/* Reads what has no size to trust: a pipe, or a file that the kernel makes up when it is read. */
+/* Reads to the end: what has no size to trust (a pipe, a file that the kernel makes up when it is
+ * read), and what is short. */
 static kiln_status read_stream(int fd, kiln_bytes **ret_bytes, kiln_error *err) {
   size_t capacity = 0, used = 0;
   char *text = NULL;
@@ -244,18 +245,18 @@ kiln_status kiln__cli_read(const char *path, kiln_bytes **ret_bytes, kiln_error 
   } else if ((uint64_t)file.st_size > KILN__CLI_SOURCE_MAX) {
     status = kiln__fail(err, KILN_ETOOBIG, NULL, "is %llu bytes, limit %llu",
                         (unsigned long long)file.st_size, KILN__CLI_SOURCE_MAX);
-  } else if (file.st_size == 0) {
+  } else if (file.st_size < (off_t)KILN_MEMFD_MIN) {
     status = read_stream(fd, &bytes, err);
   } else {
-    /* Mapped, so that the one copy is the one into the memfd. A file cut short while it is read
-     * would end this process with SIGBUS; it harms nobody else. */
-    void *map = mmap(/* addr= */ NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE,
-                     fd, /* offset= */ 0);
-    if (map != MAP_FAILED) {
-      bytes = kiln_bytes_new(map, (size_t)file.st_size);
-      (void)munmap(map, (size_t)file.st_size);
+    bytes = kiln__bytes_new_from_file(fd, (size_t)file.st_size);
+    if (bytes == NULL && errno == EINVAL) {
+      status = read_stream(fd, &bytes, err);
+    } else if (bytes == NULL && errno == ENODATA) {
+      status = kiln__fail(err, KILN_EINVAL, NULL, "was cut short while it was read");
+    } else if (bytes == NULL) {
+      status =
+          kiln__fail(err, errno == ENOMEM ? KILN_ENOMEM : KILN_EINVAL, NULL, "%s", strerror(errno));
     }
-    if (bytes == NULL) status = kiln__fail(err, KILN_ENOMEM, NULL, "%s", strerror(errno));
   }
   if (fd >= 0) (void)close(fd);
   if (status == KILN_OK) *ret_bytes = bytes;

@@ -11,10 +11,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "toolkit/engines.h"
+#include "toolkit/filter.h"
 #include "toolkit/service.h"
 
 #define JOBS_MAX 256
@@ -149,6 +151,11 @@ static int precompile(kiln__baking *baking, char **paths, int paths_count) {
     return KILN__CLI_FAILED;
   }
   baking->started_ns = kiln__now_ns();
+  /* All of this is the workers' kind of work. What of it had a better priority would hold up the
+   * worker with the biggest file, for which all others wait. */
+  if (getpriority(PRIO_PROCESS, 0) < KILN_WORKER_NICE) {
+    (void)setpriority(PRIO_PROCESS, 0, KILN_WORKER_NICE);
+  }
   bool threaded = pthread_create(&thread, /* attributes= */ NULL, open_kiln, &starting) == 0;
   bool complete = true;
   for (int i = 0; i < paths_count; i++) {

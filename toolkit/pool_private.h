@@ -28,8 +28,9 @@
 #define KILN_DATA_BYTES_MAX (UINT64_C(1) << 40)
 #define KILN_HELLO_SLOW_MS 1000 /* after what another one is started beside it */
 #define KILN_FORK_MS 2000       /* from a fork request to the worker's ready */
-#define KILN_ATTEMPTS_MAX 3     /* to give a task to a worker */
-#define KILN_STRAYS_MS 3000     /* how long to look for a child nobody announced */
+/* To give a task to a worker: all that were idle may have been killed at once. */
+#define KILN_ATTEMPTS_MAX (KILN_IDLE_MAX + 3)
+#define KILN_STRAYS_MS 3000 /* how long to look for a child nobody announced */
 
 typedef enum kiln_watch_kind {
   KILN_WATCH_WAKE,

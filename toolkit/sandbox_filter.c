@@ -103,8 +103,13 @@ bool kiln_sandbox_filter_zygote(void) {
   return load(&filters[breeds ? KILN_FILTER_BREEDER : KILN_FILTER_ZYGOTE]);
 }
 
+/* Whoever started the zygote wanted it as nice as workers are, or nicer: so they stay. */
+static bool is_nice;
+
 bool kiln_sandbox_enter(kiln_filter_kind kind) {
-  if (setpriority(PRIO_PROCESS, 0, KILN_WORKER_NICE) != 0) return false;
+  /* EACCES: it has become nicer since. */
+  if (!is_nice && setpriority(PRIO_PROCESS, 0, KILN_WORKER_NICE) != 0 && errno != EACCES)
+    return false;
   return filters[kind].len == 0 || load(&filters[kind]);
 }
 
@@ -117,6 +122,7 @@ static int *tid_address;
 
 void kiln_sandbox_prepare_fork(void) {
   if (prctl(PR_GET_TID_ADDRESS, &tid_address) != 0) tid_address = NULL;
+  is_nice = getpriority(PRIO_PROCESS, 0) >= KILN_WORKER_NICE;
 }
 
 /* clone() with the secret as parent_tid, which the kernel reads with CLONE_PARENT_SETTID only. It

@@ -2,9 +2,9 @@
  *
  * faults_test.c: the n-th allocation fails, for every n until everything goes through: the store's
  * own, SQLite's, OpenSSL's; and the same for every call SQLite makes to the file system. Once, and
- * from n on. Each time: a status that says so, nothing wrong handed out, nothing leaked (the leak
- * sanitizer looks), and a store that works as soon as the fault is gone, with every entry whose put
- * was acknowledged.
+ * from n on. (Of long sweeps each of the first 150, then every few: see sweep().) Each time: a
+ * status that says so, nothing wrong handed out, nothing leaked (the leak sanitizer looks), and a
+ * store that works as soon as the fault is gone, with every entry whose put was acknowledged.
  */
 #include <check.h>
 #include <openssl/crypto.h>
@@ -243,23 +243,29 @@ static bool make_with_fault(long n, bool until_disarmed) {
   return failed;
 }
 
-static void sweep_making(void) {
+/* All of the first 150 calls, then every `step`th. */
+static long after(long n, long step) {
+  return n + (n < 150 ? 1 : step);
+}
+
+static void sweep_making(long step) {
   for (int until_disarmed = 0; until_disarmed < 2; until_disarmed++) {
     long n = 1;
-    while (make_with_fault(n, until_disarmed)) n++;
+    while (make_with_fault(n, until_disarmed)) n = after(n, step);
     ck_assert_int_gt(n, 1);
   }
 }
 
-/* All of the first 150 calls, then every `step`th. */
 static void sweep(long step) {
 #ifdef __SANITIZE_ADDRESS__
   step *= 7; /* each takes four times as long */
+  sweep_making(7);
+#else
+  sweep_making(1);
 #endif
-  sweep_making();
   for (int until_disarmed = 0; until_disarmed < 2; until_disarmed++) {
     long n = 1;
-    while (run_with_fault(n, until_disarmed)) n += n < 150 ? 1 : step;
+    while (run_with_fault(n, until_disarmed)) n = after(n, step);
     ck_assert_int_gt(n, 3);
   }
 }

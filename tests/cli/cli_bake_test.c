@@ -107,6 +107,19 @@ START_TEST(precompile_tells_failures) {
 }
 END_TEST
 
+/* Workers are nicer than other programs, but never less nice than who started them. */
+START_TEST(precompile_as_nice_as_can_be) {
+  write_file("good.js", "1");
+  outcome result = run_program("/usr/bin/nice",
+                               (const char *const[]){"-n", "19", KILN_TEST_CLI, "precompile",
+                                                     "--store", "store", "good.js", NULL},
+                               (const char *const[]){NULL});
+  expect_status(&result, 0);
+  ck_assert_msg(says(result.out, "miss "), "%s%s", result.out, result.err);
+  outcome_free(&result);
+}
+END_TEST
+
 START_TEST(precompile_modes_and_functions) {
   static const char *const modes[] = {"lazy", "eager", "warm", "workload"};
   write_file("a.js", "globalThis.go = function () { return [1, 2].map((x) => x * 2); };");
@@ -280,6 +293,7 @@ int main(void) {
   tcase_set_timeout(tcase, 120);
   tcase_add_test(tcase, precompile_a_folder);
   tcase_add_test(tcase, precompile_tells_failures);
+  tcase_add_test(tcase, precompile_as_nice_as_can_be);
   tcase_add_test(tcase, precompile_modes_and_functions);
   tcase_add_test(tcase, precompile_into_a_full_store_fails);
   tcase_add_test(tcase, damaged_database_is_to_be_moved_away);

@@ -20,7 +20,7 @@ const HTTP = /^MHD_/;
 const SQLITE = /^sqlite3_/;
 
 // Each file or folder of objects: what it must not refer to (or, a program, contain), and for a library the prefix
-// of all it exports.
+// of all it exports, for a program what it must not load beside its copy of V8's library, if there is one.
 const RULES = [
   { file: 'shim/libkiln-v8.so', exports: SHIM, no: [CACHE, TOOLKIT, SERVER, HTTP, SQLITE] },
   { file: 'shim/libkiln-v8.a', no: [CACHE, TOOLKIT, SERVER, HTTP, SQLITE] },
@@ -28,7 +28,7 @@ const RULES = [
   { file: 'cache/libkiln-cache.a', no: [SHIM, TOOLKIT, SERVER, HTTP, V8_SYMBOL] },
   { file: 'toolkit/libkiln.so', exports: TOOLKIT, no: [SHIM, SERVER, HTTP, SQLITE, V8_SYMBOL] },
   { file: 'toolkit/libkiln.a', no: [SHIM, SERVER, HTTP, SQLITE, V8_SYMBOL] },
-  { file: 'libexec/kiln/kiln-engine', runsV8: true, no: [HTTP, SERVER, SQLITE] },
+  { file: 'libexec/kiln/kiln-engine', runsV8: true, no: [HTTP, SERVER, SQLITE], notLoaded: /^lib(crypto|ssl)\./ },
   { file: 'libexec/kiln/kiln-run', runsV8: true, no: [HTTP, SERVER] },
   // What listens for kiln-run's scripts knows nothing of JavaScript.
   { file: 'libexec/kiln/kiln-run-http.so', no: [CACHE, SHIM, SERVER, SQLITE, V8_SYMBOL] },
@@ -64,9 +64,18 @@ function* check(root, file, rule) {
     if (bad.length > 0) yield `exports more than ${rule.exports}: ${bad.slice(0, 5).join(' ')}`;
   }
   if (isObject(file)) return;
-  const needed = [...tool('readelf', '-d', full).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map((match) => match[1]);
+  const dynamic = tool('readelf', '-d', full);
+  const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map((match) => match[1]);
   const v8 = needed.filter((library) => V8_LIBRARY.test(library));
   if (v8.length > 0 && !rule.runsV8 && !MAY_NEED_V8.test(file)) yield `needs ${v8.join(' ')}`;
+  if (rule.notLoaded && fs.readdirSync(path.dirname(full)).some((name) => V8_LIBRARY.test(name))) {
+    const loaded = tool('ldd', full).split('\n').map((line) => line.trim()).filter((line) => rule.notLoaded.test(line));
+    if (loaded.length > 0) yield `loads ${loaded.join(' ')}`;
+  }
+  // An empty one is the current directory, where anybody's libraries may be.
+  const folders = [...dynamic.matchAll(/\(R(?:UN)?PATH\).*\[(.*)\]/g)].flatMap((match) => match[1].split(':'));
+  const relative = folders.filter((folder) => !/^(\/|\$ORIGIN(\/|$))/.test(folder));
+  if (relative.length > 0) yield `takes libraries from '${relative.join("' '")}'`;
 }
 
 function* objects(root, dir) {

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/temporary.h"
 #include "toolkit/bytes.h"
 
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -47,6 +48,35 @@ START_TEST(bytes_live_where_their_size_says) {
     ck_assert(fd < 0 || fcntl(fd, F_GETFD) == -1); /* closed with the last reference */
   }
   kiln_bytes_unref(NULL);
+}
+END_TEST
+
+START_TEST(bytes_of_a_file_are_a_copy) {
+  const size_t sizes[] = {1, KILN_MEMFD_MIN - 1, KILN_MEMFD_MIN, sizeof(pattern) - 1};
+  char folder[TEMPORARY_PATH], name[TEMPORARY_PATH + 8];
+  ck_assert(temporary_make("kiln-bytes", folder, sizeof(folder)));
+  snprintf(name, sizeof(name), "%s/file", folder);
+  int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ck_assert_int_ge(file, 0);
+  ck_assert(temporary_remove(folder)); /* the file lives until it is closed */
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    size_t length = sizes[i];
+    ck_assert_int_eq(pwrite(file, pattern, length + 1, 0), (ssize_t)length + 1);
+    lseek(file, 0, SEEK_SET);
+    kiln_bytes *bytes = kiln__bytes_new_from_file(file, length);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_int_eq(fcntl(kiln__bytes_fd(bytes), F_GET_SEALS) & ALL_SEALS, ALL_SEALS);
+    ck_assert_int_eq(pwrite(file, "changed", 7, 0), 7);
+    assert_is(bytes, length);
+    kiln_bytes_unref(bytes);
+    ck_assert_int_eq(ftruncate(file, (off_t)length), 0);
+    lseek(file, 0, SEEK_SET);
+    ck_assert_ptr_null(kiln__bytes_new_from_file(file, length + 1));
+    ck_assert_int_eq(errno, ENODATA);
+  }
+  close(file);
+  ck_assert_ptr_null(kiln__bytes_new_from_file(-1, KILN_MEMFD_MIN));
+  ck_assert_int_eq(errno, EBADF);
 }
 END_TEST
 
@@ -165,6 +195,7 @@ int main(void) {
   Suite *suite = suite_create("bytes");
   TCase *all = tcase_create("bytes");
   tcase_add_test(all, bytes_live_where_their_size_says);
+  tcase_add_test(all, bytes_of_a_file_are_a_copy);
   tcase_add_test(all, bytes_writer_puts_pieces_together);
   tcase_add_test(all, bytes_writer_keeps_its_limit);
   tcase_add_test(all, bytes_adopt_what_cannot_change);
