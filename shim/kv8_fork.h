@@ -31,15 +31,15 @@ KV8_API kv8_status kv8_context_hide_globals(kv8_context *context, kv8_error *err
  * where kv8_engine_after_fork() has not been called. */
 KV8_API kv8_status kv8_engine_before_fork(kv8_error *err);
 
-/* From now on deadlines are not kept by a thread of this library's, but by the process' real-time
- * timer, whose SIGALRM interrupts the code that runs; `on` false: as usual again. For a process
+/* From now on deadlines wait in the process' real-time timer, whose SIGALRM interrupts the code
+ * that runs, and not in a thread of this library's; `on` false: as usual again. For a process
  * forked for one job: to start a thread takes as long as a small script. The first call with `on`
  * takes SIGALRM for good; make it in the zygote, so that its children need not. KV8_ESTATE while
  * something runs with a deadline.
  *
- * Only where all code runs in one thread, no other takes SIGALRM, and somebody kills the process a
- * while after its deadline: to be terminated V8 takes locks of its own, and the code that is
- * interrupted may, very rarely, be the one that has them. It is not interrupted within malloc(). */
+ * Only where all code runs in one thread and no other takes SIGALRM. The first deadline that comes
+ * starts the thread from within the signal's handler, a little later if it finds libc at work;
+ * from then on that thread keeps them. */
 KV8_API kv8_status kv8_engine_deadlines_by_alarm(bool on, kv8_error *err);
 
 #ifdef __cplusplus

@@ -46,7 +46,7 @@ uint64_t NowNs() noexcept {
   return static_cast<uint64_t>(now.tv_sec) * 1000000000U + static_cast<uint64_t>(now.tv_nsec);
 }
 
-bool StartThread(void *(*body)(void *), void *argument, size_t stack_bytes,
+bool StartThread(void *(*body)(void *), void *argument, void *stack, size_t stack_bytes,
                  pthread_t *ret_thread) noexcept {
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) != 0) {
@@ -60,7 +60,8 @@ bool StartThread(void *(*body)(void *), void *argument, size_t stack_bytes,
     sigdelset(&all, own);
   }
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
+  bool started = (stack != nullptr ? pthread_attr_setstack(&attributes, stack, stack_bytes)
+                                   : pthread_attr_setstacksize(&attributes, stack_bytes)) == 0 &&
                  pthread_create(ret_thread, &attributes, body, argument) == 0;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_attr_destroy(&attributes);
@@ -212,7 +213,7 @@ double Platform::WallClockMs() {
 bool Platform::StartLocked() {
   while (threads_.size() < threads_wanted_) {
     pthread_t thread;
-    if (!StartThread(ThreadMain, this, kWorkerStackBytes, &thread)) {
+    if (!StartThread(ThreadMain, this, /*stack=*/nullptr, kWorkerStackBytes, &thread)) {
       break; /* fewer do, and the next task tries again */
     }
     threads_.push_back(thread);

@@ -119,8 +119,9 @@ class Platform final : public compat::PlatformBase<compat::PlatformParent> {
 Platform *PlatformMake(unsigned threads, bool defer);
 Platform *ThePlatform() noexcept; /* NULL before */
 
-/* A thread with all signals blocked and a small stack. */
-bool StartThread(void *(*body)(void *), void *argument, size_t stack_bytes,
+/* A thread with all signals blocked and a small stack: this one, or if it is null one of its own.
+ */
+bool StartThread(void *(*body)(void *), void *argument, void *stack, size_t stack_bytes,
                  pthread_t *ret_thread) noexcept;
 
 }  // namespace kv8

@@ -101,7 +101,7 @@ bool BeginThread(Sigint *sigint) noexcept {
     return false;
   }
   if (fcntl(sigint->pipe[1], F_SETFL, O_NONBLOCK) != 0 ||
-      !StartThread(ThreadMain, sigint, kStackBytes, &sigint->thread)) {
+      !StartThread(ThreadMain, sigint, /*stack=*/nullptr, kStackBytes, &sigint->thread)) {
     ClosePipe(sigint);
     return false;
   }

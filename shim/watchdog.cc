@@ -5,18 +5,21 @@
  * the nested frames, stands in Run records under one lock, so that a termination is reported by
  * the frame it was meant for and never by the next run (P17, P18).
  *
- * A process that was forked for one job, and is killed if it does not end, may do without the
- * thread, which takes longer than a small script: the kernel's timer interrupts its only one
- * (kv8_engine_deadlines_by_alarm).
+ * To start a thread takes longer than a small script. A process that was forked for one job may
+ * start it when the first deadline has come, which is seldom: the kernel's timer interrupts the
+ * code then (kv8_engine_deadlines_by_alarm). It does not ask V8 itself: the code it interrupts may
+ * have the locks that V8 takes for that, and this thread would wait for itself.
  *
  * It cannot stop V8's native loops; V8 looks for a termination request only in JavaScript.
  */
 #include <dlfcn.h>
 #include <link.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/time.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
@@ -32,12 +35,21 @@ namespace kv8 {
 namespace {
 
 constexpr size_t kStackBytes = size_t{256} << 10;
+/* The thread's: there when a script has taken all memory the process may have. */
+alignas(4096) char stack_of_thread[kStackBytes];
 
 struct Later {
   bool operator()(const Run *left, const Run *right) const noexcept {
     return left->deadline_ns != right->deadline_ns ? left->deadline_ns < right->deadline_ns
                                                    : left < right;
   }
+};
+
+constexpr unsigned kLibraries = 3;
+
+struct Span {
+  uintptr_t begin = 0;
+  uintptr_t end = 0;
 };
 
 struct Watchdog {
@@ -49,12 +61,12 @@ struct Watchdog {
   bool started = false;
   bool stopping = false;
   bool handles_alarm = false; /* the process does */
-  bool by_alarm = false;
-  uint64_t alarm_ns = 0; /* when it rings; 0: not yet set in this process */
-  /* The code of the library that malloc() is in, and what was interrupted there by how many alarms
-   * in a row, the first of them when this thread had used so much time. */
-  uintptr_t library_begin = 0;
-  uintptr_t library_end = 0;
+  bool by_alarm = false;      /* until the thread is there */
+  uint64_t alarm_ns = 0;      /* when it rings; 0: not yet set in this process */
+  /* The libraries that have locks a thread's start takes, too, and what was interrupted there by
+   * how many alarms in a row, the first of them when this thread had used so much time. */
+  Span libraries[kLibraries];
+  unsigned library_count = 0;
   uintptr_t place[2] = {0, 0};
   unsigned alarms = 0;
   uint64_t cpu_ns = 0;
@@ -87,6 +99,11 @@ void *ThreadMain(void *argument) {
     first->isolate->v8->TerminateExecution();
   }
   return nullptr;
+}
+
+bool StartDog(Watchdog *dog) noexcept {
+  dog->started = StartThread(ThreadMain, dog, stack_of_thread, kStackBytes, &dog->thread);
+  return dog->started;
 }
 
 /* ---- without the thread ---------------------------------------------------------------------- */
@@ -122,13 +139,17 @@ uint64_t ThreadCpuNs() noexcept {
   return static_cast<uint64_t>(used.tv_sec) * 1000000000U + static_cast<uint64_t>(used.tv_nsec);
 }
 
-/* Whether malloc() may be what was interrupted, which V8 may not be asked within: some builds of it
- * allocate to be terminated. Who sleeps in the same library is in none of malloc()'s steps. */
-bool MayBeInMalloc(Watchdog *dog, const void *context) noexcept {
+/* Whether what was interrupted may have a lock that a thread's start takes, as malloc()'s. Who
+ * sleeps in one of these libraries has none. */
+bool MayHaveLocks(Watchdog *dog, const void *context) noexcept {
   constexpr unsigned kAlarms = 8;
   uintptr_t place[2];
   FindPlace(context, place);
-  if (place[0] < dog->library_begin || place[0] >= dog->library_end) {
+  bool within = false;
+  for (unsigned i = 0; i < dog->library_count; i++) {
+    within |= place[0] >= dog->libraries[i].begin && place[0] < dog->libraries[i].end;
+  }
+  if (!within) {
     dog->alarms = 0;
     return false;
   }
@@ -143,52 +164,52 @@ bool MayBeInMalloc(Watchdog *dog, const void *context) noexcept {
   return dog->alarms < kAlarms || ThreadCpuNs() - dog->cpu_ns > dog->alarms * kAlarmAgainNs / 4;
 }
 
-/* Interrupts the thread that runs the code, wherever it is: allocates nothing, frees nothing, waits
- * for no lock of ours. What V8 does then is in kv8_fork.h. */
+/* Interrupts the thread that runs the code, wherever it is, and waits for no lock. */
 void OnAlarm(int, siginfo_t *, void *context) {
   int saved = errno;
   Watchdog &dog = TheWatchdog();
-  if (!dog.mutex.try_lock()) { /* the interrupted code has it */
+  if (!dog.mutex.try_lock()) { /* the interrupted code has it, or the thread, which is there then */
     RingAt(&dog, NowNs() + kAlarmAgainNs);
     errno = saved;
     return;
   }
-  uint64_t now = NowNs();
   dog.alarm_ns = 0;
-  for (Run *run : dog.armed) {
-    if (run->deadline_ns > now) {
-      RingAt(&dog, run->deadline_ns);
-      break;
-    }
-    if (!run->deadline_fired && MayBeInMalloc(&dog, context)) {
+  if (!dog.started && !dog.armed.empty()) {
+    uint64_t first_ns = (*dog.armed.begin())->deadline_ns;
+    uint64_t now = NowNs();
+    if (first_ns > now) {
+      RingAt(&dog, first_ns);
+    } else if (MayHaveLocks(&dog, context) || !StartDog(&dog)) {
       RingAt(&dog, now + kAlarmAgainNs);
-      break;
-    }
-    if (!run->deadline_fired) {
-      run->deadline_fired = true;
-      run->isolate->v8->TerminateExecution();
     }
   }
   dog.mutex.unlock();
   errno = saved;
 }
 
-/* dl_iterate_phdr()'s: the segment of code that malloc() is in. */
-int FindLibrary(struct dl_phdr_info *object, size_t, void *user) {
+/* dl_iterate_phdr()'s: notes the dynamic loader, and what malloc() and the rest of libc are in,
+ * which a sanitizer makes two. */
+int NoteLibrary(struct dl_phdr_info *object, size_t, void *user) {
   auto *dog = static_cast<Watchdog *>(user);
-  /* By default it may be where a program that is not relocatable only jumps to it from. */
-  void *found = dlsym(RTLD_NEXT, "malloc");
-  auto address = reinterpret_cast<uintptr_t>(found);
+  /* By default they may be where a program that is not relocatable only jumps to them from. */
+  const uintptr_t inside[] = {reinterpret_cast<uintptr_t>(dlsym(RTLD_NEXT, "malloc")),
+                              reinterpret_cast<uintptr_t>(dlsym(RTLD_NEXT, "gnu_get_libc_version")),
+                              getauxval(AT_BASE)};
+  Span span{UINTPTR_MAX, 0};
   for (unsigned i = 0; i < object->dlpi_phnum; i++) {
     const ElfW(Phdr) &part = object->dlpi_phdr[i];
-    uintptr_t begin = object->dlpi_addr + part.p_vaddr;
-    if (part.p_type == PT_LOAD && address >= begin && address < begin + part.p_memsz) {
-      dog->library_begin = begin;
-      dog->library_end = begin + part.p_memsz;
-      return 1;
+    if (part.p_type == PT_LOAD) {
+      span.begin = std::min<uintptr_t>(span.begin, object->dlpi_addr + part.p_vaddr);
+      span.end = std::max<uintptr_t>(span.end, object->dlpi_addr + part.p_vaddr + part.p_memsz);
     }
   }
-  return 0;
+  for (uintptr_t address : inside) {
+    if (address != 0 && address >= span.begin && address < span.end) {
+      dog->libraries[dog->library_count++] = span;
+      break;
+    }
+  }
+  return dog->library_count == kLibraries;
 }
 
 /* An alarm that nobody needs any more is left to ring: the next run's deadline is mostly the same.
@@ -198,16 +219,6 @@ void SetAlarm(Watchdog *dog) noexcept {
   if (dog->alarm_ns == 0 || dog->alarm_ns > first_ns) {
     RingAt(dog, first_ns);
   }
-}
-
-bool StartDog(Watchdog *dog) noexcept {
-  if (!ThreadsAllowed()) {
-    return false;
-  }
-  if (!dog->by_alarm && !dog->started) {
-    dog->started = StartThread(ThreadMain, dog, kStackBytes, &dog->thread);
-  }
-  return dog->by_alarm || dog->started;
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
@@ -287,7 +298,7 @@ bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms, bool sigint) 
   run->isolate = isolate;
   run->timeout_ms = timeout_ms;
   if (timeout_ms != 0) {
-    if (!StartDog(&dog)) {
+    if (!ThreadsAllowed() || (!dog.by_alarm && !dog.started && !StartDog(&dog))) {
       return Unbegun(run, &lock);
     }
     run->deadline_ns = NowNs() + uint64_t{timeout_ms} * 1000000U;
@@ -297,7 +308,7 @@ bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms, bool sigint) 
       return Unbegun(run, &lock);
     }
     run->armed = true;
-    if (dog.by_alarm) {
+    if (!dog.started) {
       SetAlarm(&dog);
     }
   }
@@ -306,7 +317,7 @@ bool RunBegin(kv8_isolate *isolate, Run *run, unsigned timeout_ms, bool sigint) 
   }
   run->outer = isolate->innermost;
   isolate->innermost = run;
-  bool is_first = run->armed && !dog.by_alarm && *dog.armed.begin() == run;
+  bool is_first = run->armed && dog.started && *dog.armed.begin() == run;
   lock.unlock();
   if (is_first) {
     dog.wake.notify_one();
@@ -405,8 +416,10 @@ kv8_status kv8_engine_deadlines_by_alarm(bool on, kv8_error *err) {
     struct sigaction action {};
     action.sa_sigaction = OnAlarm;
     action.sa_flags = SA_RESTART | SA_SIGINFO;
-    if (dl_iterate_phdr(FindLibrary, &dog) == 0) {
-      return SetError(err, KV8_EUNSUPPORTED, "", "malloc() is in no object that is known");
+    dog.library_count = 0;
+    dl_iterate_phdr(NoteLibrary, &dog);
+    if (dog.library_count < 2) {
+      return SetError(err, KV8_EUNSUPPORTED, "", "libc and the dynamic loader are not known");
     }
     if (sigaction(SIGALRM, &action, nullptr) != 0) {
       return SetError(err, KV8_EENGINE, "", "sigaction: SIGALRM cannot be handled");

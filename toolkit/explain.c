@@ -80,7 +80,7 @@ static void differ_by_engine(const kcc_entry_info *info, const kcc_fingerprint *
     differ(d, KILN_CAUSE_ENGINE_BUILD);
   } else if (strcmp(info->engine, wanted->engine) != 0 && old) {
     differ(d, KILN_CAUSE_ENGINE_NAME);
-  } else if (!old) {
+  } else if (!old) { /* or by the processor, which V8 counts among them */
     differ(d, KILN_CAUSE_ENGINE_FLAGS);
   }
 }
@@ -187,6 +187,11 @@ static void describe_engine(const kcc_fingerprint *ours, const kcc_fingerprint *
   }
   if (strcmp(ours->arch, theirs->arch) != 0) {
     kiln__explain_add(e, KILN_CAUSE_ENGINE_ARCH, "architecture %s vs %s", ours->arch, theirs->arch);
+  }
+  if (ours->cached_data_tag != theirs->cached_data_tag && e->causes_count == 0) {
+    kiln__explain_add(e, KILN_CAUSE_ENGINE_FLAGS,
+                      "the processor has other abilities: V8's version tag is %lu, the entry's %lu",
+                      (unsigned long)ours->cached_data_tag, (unsigned long)theirs->cached_data_tag);
   }
   if (strcmp(ours->engine, theirs->engine) != 0 && e->causes_count == 0) {
     kiln__explain_add(e, KILN_CAUSE_ENGINE_NAME,

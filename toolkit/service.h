@@ -131,9 +131,9 @@ struct kiln {
 
 uint64_t kiln__now_ns(void);
 
-/* The name under which an engine's blobs are kept: "node-18" where the version tag is the one that
+/* The name under which an engine's blobs are kept: "node-18" where V8 and its flags are those that
  * Node 18.20 has, else "v8-" and the version. */
-void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]);
+void kiln__engine_name(const char *v8_version, const char *flags, char ret_name[32]);
 
 /* Finds a helper program ("kiln-engine") beside this executable or in the libexec folder next to
  * it. */

@@ -12,8 +12,10 @@
 #include "toolkit/service.h"
 #include "toolkit/status.h"
 
-/* V8's cached data tag with the flags that Node 18.20 runs with. */
-#define NODE_18_TAG 702241554U
+/* The V8 and the flags that Node 18.20 runs with: where both are an engine's, too, so is the tag of
+ * its cached data. That names the processor's abilities besides, and is no constant. */
+#define NODE_18_V8 "10.2.154.26-"
+#define NODE_18_FLAGS "--harmony-import-assertions --harmony-import-attributes"
 /* libv8's engine: what its pool calls it until its tag is known, and what specs call it. */
 #define DEFAULT_NAME "node-18"
 #define DEFAULT_SPEC "default"
@@ -22,8 +24,9 @@ bool kiln_engine_is_ready(const kiln *k, size_t index) {
   return index < k->engines_count && kiln_pool_is_ready(k->engines[index].pool);
 }
 
-void kiln__engine_name(uint32_t cached_data_tag, const char *v8_version, char ret_name[32]) {
-  if (cached_data_tag == NODE_18_TAG) {
+void kiln__engine_name(const char *v8_version, const char *flags, char ret_name[32]) {
+  if (strncmp(v8_version, NODE_18_V8, strlen(NODE_18_V8)) == 0 &&
+      strcmp(flags, NODE_18_FLAGS) == 0) {
     (void)snprintf(ret_name, 32, "node-18");
   } else {
     (void)snprintf(ret_name, 32, "v8-%.28s", v8_version);
@@ -247,7 +250,7 @@ static kiln_status await_one(kiln__engine *engine, kiln_error *err) {
   }
   memcpy(said.node, info->node, sizeof(said.node));
   *info = said;
-  if (!hosted) kiln__engine_name(info->cached_data_tag, info->v8_version, info->name);
+  if (!hosted) kiln__engine_name(info->v8_version, info->flags, info->name);
   return introduce(engine, err);
 }
 

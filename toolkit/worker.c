@@ -279,7 +279,7 @@ void kiln_worker_main(kiln_engine *engine, int channel, pid_t parent, kiln_filte
   int got = kiln__wire_receive(KILN_CHANNEL, buffer, &in, 0);
   if (got == 0) _exit(EXIT_SUCCESS); /* never needed */
   if (got < 0) _exit(EXIT_FAILURE);
-  /* If a job has to be killed nobody loses more than that. */
+  /* A thread for deadlines takes longer to start than a small script; others need it anyway. */
   bool has_one_job = in.type == KILN_WIRE_JOB && kind == KILN_FILTER_WORKER;
   if (kv8_engine_deadlines_by_alarm(has_one_job, &work.error) != KV8_OK) _exit(EXIT_FAILURE);
   if (in.type == KILN_WIRE_SESSION && kind == KILN_FILTER_WORKER)

@@ -156,6 +156,28 @@ START_TEST(
 }
 END_TEST
 
+/* A store that was brought along from a machine whose processor can do more or less. */
+START_TEST(engine_processor) {
+  start(_i);
+  kiln_engine_info info;
+  ck_assert_int_eq(kiln_get_engine(k, 0, &info, NULL), KILN_OK);
+  kcc_put put = {.parts = {.fingerprint = {info.name, info.v8_version, info.cached_data_tag ^ 1,
+                                           info.flags, info.build_id, info.arch},
+                           .kind = KCC_SCRIPT,
+                           .mode = KCC_LAZY,
+                           .source_length = strlen(text),
+                           .filename = {"a.js", 4}},
+                 .blob = {"blob", 4}};
+  kcc_store *store;
+  kcc_store_options options = KCC_STORE_OPTIONS_INIT;
+  ck_assert_int_eq(kcc_digest_of((kcc_span){text, strlen(text)}, &put.parts.source, NULL), KCC_OK);
+  ck_assert_int_eq(kcc_store_open(folder, &options, &store, NULL), KCC_OK);
+  ck_assert_int_eq(kcc_store_put(store, &put, NULL, NULL), KCC_OK);
+  kcc_store_close(store);
+  expect_miss(request_of(text, "a.js"), KILN_CAUSE_ENGINE_FLAGS, "the processor has other");
+}
+END_TEST
+
 START_TEST(kind) {
   start(_i);
   bake_plain();
@@ -422,6 +444,7 @@ int main(void) {
   tcase_add_loop_test(cases, offsets, 0, SUBJECTS);
   tcase_add_loop_test(cases, mode, 0, SUBJECTS);
   tcase_add_loop_test(cases, workload, 0, SUBJECTS);
+  tcase_add_loop_test(cases, engine_processor, 0, SUBJECTS);
   tcase_add_loop_test(cases, several_causes_and_the_nearest_entry, 0, SUBJECTS);
   tcase_add_loop_test(cases, quarantined, 0, SUBJECTS);
   tcase_add_loop_test(cases, corrupt, 0, SUBJECTS);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/official_node.h"
 #include "tests/toolkit/pool_support.h"
 
 static kiln_pool *pool;
@@ -28,7 +29,7 @@ START_TEST(engine_introduces_itself) {
   kiln_pool_get_engine(pool, &info);
   ck_assert_str_eq(info.name, "node-18");
   ck_assert_int_eq(strncmp(info.v8_version, "10.2.", 5), 0);
-  ck_assert_uint_eq(info.cached_data_tag, 702241554u); /* Node 18.20's */
+  ck_assert_uint_eq(info.cached_data_tag, official_node_tag(KILN_TEST_NODE18));
   ck_assert_uint_gt(strlen(info.build_id), 16);
   ck_assert_uint_gt(strlen(info.arch), 0);
   ck_assert_uint_eq(info.protocol, KILN_WIRE_PROTOCOL);

@@ -155,10 +155,11 @@ function otherEngine(engine, id) {
   if (engine.v8Version !== process.versions.v8) {
     return `V8 ${engine.v8Version}, this is ${process.versions.v8}`;
   }
-  // What is left are V8's flags. V8 compares them, too, so that who gave none need not load this module.
+  // What is left are V8's flags, which V8 compares, too, so that who gave none need not load this module. The tag names
+  // the processor's abilities besides.
   const tag = plainFlags() ? engine.cachedDataVersionTag : require('v8').cachedDataVersionTag();
   if (engine.cachedDataVersionTag !== tag) {
-    return `cachedDataVersionTag ${engine.cachedDataVersionTag}, here it is ${tag}: V8's flags differ`;
+    return `cachedDataVersionTag ${engine.cachedDataVersionTag}, here it is ${tag}: V8's flags or the processor's abilities differ`;
   }
   return null;
 }

@@ -59,7 +59,7 @@ static kiln__run_store *open_store(kiln__run *run) {
       !kiln__cli_store_path(&kiln__run_command, run->options.store, path, sizeof(path))) {
     return store;
   }
-  kiln__engine_name(engine.cached_data_tag, engine.v8_version, store->engine);
+  kiln__engine_name(engine.v8_version, engine.flags, store->engine);
   store->fingerprint = (kcc_fingerprint){.engine = store->engine,
                                          .v8_version = engine.v8_version,
                                          .cached_data_tag = engine.cached_data_tag,
