@@ -35,7 +35,8 @@ namespace kv8 {
 namespace {
 
 constexpr size_t kStackBytes = size_t{256} << 10;
-/* The thread's: there when a script has taken all memory the process may have. */
+/* The thread's: there when a script has taken all memory the process may have. Some sanitizers'
+ * threads want more. */
 alignas(4096) char stack_of_thread[kStackBytes];
 
 struct Later {
@@ -102,7 +103,8 @@ void *ThreadMain(void *argument) {
 }
 
 bool StartDog(Watchdog *dog) noexcept {
-  dog->started = StartThread(ThreadMain, dog, stack_of_thread, kStackBytes, &dog->thread);
+  dog->started = StartThread(ThreadMain, dog, stack_of_thread, kStackBytes, &dog->thread) ||
+                 StartThread(ThreadMain, dog, /*stack=*/nullptr, kStackBytes, &dog->thread);
   return dog->started;
 }
 
