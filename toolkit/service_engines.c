@@ -16,7 +16,7 @@
  * its cached data. That names the processor's abilities besides, and is no constant. */
 #define NODE_18_V8 "10.2.154.26-"
 #define NODE_18_FLAGS "--harmony-import-assertions --harmony-import-attributes"
-/* libv8's engine: what its pool calls it until its tag is known, and what specs call it. */
+/* libv8's engine: what its pool calls it until it has said what it is, and what specs call it. */
 #define DEFAULT_NAME "node-18"
 #define DEFAULT_SPEC "default"
 
@@ -27,7 +27,7 @@ bool kiln_engine_is_ready(const kiln *k, size_t index) {
 void kiln__engine_name(const char *v8_version, const char *flags, char ret_name[32]) {
   if (strncmp(v8_version, NODE_18_V8, strlen(NODE_18_V8)) == 0 &&
       strcmp(flags, NODE_18_FLAGS) == 0) {
-    (void)snprintf(ret_name, 32, "node-18");
+    (void)snprintf(ret_name, 32, DEFAULT_NAME);
   } else {
     (void)snprintf(ret_name, 32, "v8-%.28s", v8_version);
   }
