@@ -92,13 +92,12 @@ static srv_reply reply_not_modified(const char *etag) {
   return reply;
 }
 
-static srv_reply reply_part(kiln_bytes *bytes, const char *etag, uint64_t offset, uint64_t length) {
+static srv_reply reply_part(srv_blob *blob, const char *etag, uint64_t offset, uint64_t length) {
   char content_range[96];
   snprintf(content_range, sizeof(content_range), "bytes %llu-%llu/%llu", (unsigned long long)offset,
            (unsigned long long)(offset + length - 1),
-           (unsigned long long)kiln_bytes_get(bytes).length);
-  srv_reply reply =
-      srv_reply_bytes(MHD_HTTP_PARTIAL_CONTENT, bytes, (size_t)offset, (size_t)length);
+           (unsigned long long)srv_blob_get(blob).length);
+  srv_reply reply = srv_reply_blob(MHD_HTTP_PARTIAL_CONTENT, blob, (size_t)offset, (size_t)length);
   srv_reply_header(&reply, MHD_HTTP_HEADER_CONTENT_RANGE, content_range);
   srv_reply_header(&reply, MHD_HTTP_HEADER_ETAG, etag);
   srv_reply_header(&reply, MHD_HTTP_HEADER_CACHE_CONTROL, SRV_CACHE_CONTROL);
@@ -114,9 +113,9 @@ static srv_reply reply_outside(uint64_t size) {
   return reply;
 }
 
-static srv_reply reply_entry(const srv_request *request, kiln_bytes *bytes, const char *etag) {
+static srv_reply reply_entry(const srv_request *request, srv_blob *blob, const char *etag) {
   const srv_headers *headers = &request->headers;
-  uint64_t size = kiln_bytes_get(bytes).length;
+  uint64_t size = srv_blob_get(blob).length;
   if (headers->if_none_match != NULL && names_etag(headers->if_none_match, etag))
     return reply_not_modified(etag);
   /* If-Range is compared strongly: a weak tag never matches. */
@@ -126,19 +125,19 @@ static srv_reply reply_entry(const srv_request *request, kiln_bytes *bytes, cons
     uint64_t length = 0;
     switch (parse_range(headers->range, size, &offset, &length)) {
       case RANGE_ONE:
-        return reply_part(bytes, etag, offset, length);
+        return reply_part(blob, etag, offset, length);
       case RANGE_OUTSIDE:
         return reply_outside(size);
       case RANGE_NONE:
         break;
     }
   }
-  return srv_blob_reply(bytes, etag);
+  return srv_hot_reply(blob, etag);
 }
 
 /* The blob from the store; NULL with *ret_refusal. */
-static kiln_bytes *read_entry(srv_request *request, const char *hex, const srv_hot_key *key,
-                              char ret_etag[SRV_ETAG_SIZE], srv_reply *ret_refusal) {
+static srv_blob *read_entry(srv_request *request, const char *hex, const srv_hot_key *key,
+                            char ret_etag[SRV_ETAG_SIZE], srv_reply *ret_refusal) {
   kiln_bytes *bytes = NULL;
   kiln_error error = {.status = KILN_ECLOSING};
   kiln *k = srv_enter_kiln(request->server);
@@ -151,9 +150,11 @@ static kiln_bytes *read_entry(srv_request *request, const char *hex, const srv_h
     *ret_refusal = srv_reply_kiln_error(&error);
     return NULL;
   }
+  srv_blob *blob = srv_blob_new(bytes);
   srv_etag(hex, kiln_bytes_get(bytes), ret_etag);
-  srv_hot_put(request->server->hot, key, bytes, ret_etag);
-  return bytes;
+  kiln_bytes_unref(bytes);
+  if (blob != NULL) srv_hot_put(request->server->hot, key, blob, ret_etag);
+  return blob; /* for want of memory there is no answer, either */
 }
 
 enum MHD_Result srv_handle_cached_data(srv_request *request) {
@@ -180,13 +181,13 @@ enum MHD_Result srv_handle_cached_data(srv_request *request) {
   }
   char etag[SRV_ETAG_SIZE];
   srv_reply reply = {0};
-  kiln_bytes *bytes = srv_hot_copy(hot, &key, etag);
-  if (bytes != NULL) srv_count(&request->server->hot_hits);
-  if (bytes == NULL) {
-    bytes = read_entry(request, hex, &key, etag, &reply);
-    request->note.cache = kiln_cache_word(bytes != NULL ? KILN_CACHE_HIT : KILN_CACHE_MISS);
+  srv_blob *blob = srv_hot_copy(hot, &key, etag);
+  if (blob != NULL) srv_count(&request->server->hot_hits);
+  if (blob == NULL) {
+    blob = read_entry(request, hex, &key, etag, &reply);
+    request->note.cache = kiln_cache_word(blob != NULL ? KILN_CACHE_HIT : KILN_CACHE_MISS);
   }
-  if (bytes != NULL) reply = reply_entry(request, bytes, etag);
-  kiln_bytes_unref(bytes);
+  if (blob != NULL) reply = reply_entry(request, blob, etag);
+  srv_blob_unref(blob);
   return srv_send(request, reply);
 }

@@ -16,7 +16,7 @@ typedef struct entry {
   struct entry *newer;
   struct entry *older;
   srv_hot_key key;
-  kiln_bytes *bytes;
+  srv_blob *blob;
   size_t length;
   struct MHD_Response *response;
   int64_t read_ms;
@@ -63,7 +63,7 @@ static void drop(srv_hot *hot, entry *one) {
   hot->bytes -= one->length;
   hot->count--;
   MHD_destroy_response(one->response);
-  kiln_bytes_unref(one->bytes);
+  srv_blob_unref(one->blob);
   free(one);
 }
 
@@ -74,9 +74,13 @@ void srv_hot_free(srv_hot *hot) {
   free(hot);
 }
 
+static bool is_fresh(const srv_hot *hot, const entry *one) {
+  return srv_now_ms() - one->read_ms < hot->max_age_ms;
+}
+
 static entry *find_fresh(srv_hot *hot, const srv_hot_key *key) {
   entry *one = find(hot, key);
-  return one != NULL && srv_now_ms() - one->read_ms < hot->max_age_ms ? one : NULL;
+  return one != NULL && is_fresh(hot, one) ? one : NULL;
 }
 
 bool srv_hot_send(srv_hot *hot, const srv_hot_key *key, srv_request *request,
@@ -88,38 +92,38 @@ bool srv_hot_send(srv_hot *hot, const srv_hot_key *key, srv_request *request,
   return one != NULL;
 }
 
-kiln_bytes *srv_hot_copy(srv_hot *hot, const srv_hot_key *key, char ret_etag[SRV_ETAG_SIZE]) {
-  kiln_bytes *bytes = NULL;
+srv_blob *srv_hot_copy(srv_hot *hot, const srv_hot_key *key, char ret_etag[SRV_ETAG_SIZE]) {
+  srv_blob *blob = NULL;
   pthread_mutex_lock(&hot->lock);
   entry *one = find_fresh(hot, key);
   if (one != NULL) {
-    bytes = kiln_bytes_ref(one->bytes);
+    blob = srv_blob_ref(one->blob);
     memcpy(ret_etag, one->etag, SRV_ETAG_SIZE);
   }
   pthread_mutex_unlock(&hot->lock);
-  return bytes;
+  return blob;
 }
 
-srv_reply srv_blob_reply(kiln_bytes *bytes, const char *etag) {
-  srv_reply reply = srv_reply_bytes(MHD_HTTP_OK, bytes, 0, kiln_bytes_get(bytes).length);
+srv_reply srv_hot_reply(srv_blob *blob, const char *etag) {
+  srv_reply reply = srv_reply_blob(MHD_HTTP_OK, blob, 0, srv_blob_get(blob).length);
   srv_reply_header(&reply, MHD_HTTP_HEADER_ETAG, etag);
   srv_reply_header(&reply, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
   srv_reply_header(&reply, MHD_HTTP_HEADER_CACHE_CONTROL, SRV_CACHE_CONTROL);
   return reply;
 }
 
-void srv_hot_put(srv_hot *hot, const srv_hot_key *key, kiln_bytes *bytes, const char *etag) {
-  size_t length = kiln_bytes_get(bytes).length;
+void srv_hot_put(srv_hot *hot, const srv_hot_key *key, srv_blob *blob, const char *etag) {
+  size_t length = srv_blob_get(blob).length;
   if (length > hot->max_bytes || hot->max_age_ms == 0) return;
   entry *one = calloc(1, sizeof(*one));
   if (one == NULL) return;
-  one->response = srv_blob_reply(bytes, etag).response;
+  one->response = srv_hot_reply(blob, etag).response;
   if (one->response == NULL) {
     free(one);
     return;
   }
   one->key = *key;
-  one->bytes = kiln_bytes_ref(bytes);
+  one->blob = srv_blob_ref(blob);
   one->length = length;
   one->read_ms = srv_now_ms();
   snprintf(one->etag, sizeof(one->etag), "%s", etag);
@@ -127,7 +131,8 @@ void srv_hot_put(srv_hot *hot, const srv_hot_key *key, kiln_bytes *bytes, const 
   pthread_mutex_lock(&hot->lock);
   entry *before = find(hot, key);
   if (before != NULL) drop(hot, before);
-  while (hot->oldest != NULL && (hot->bytes + length > hot->max_bytes || hot->count == ENTRIES_MAX))
+  while (hot->oldest != NULL && (hot->bytes + length > hot->max_bytes ||
+                                 hot->count == ENTRIES_MAX || !is_fresh(hot, hot->oldest)))
     drop(hot, hot->oldest);
   entry **bucket = bucket_of(hot, key);
   one->chain = *bucket;

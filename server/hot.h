@@ -7,6 +7,7 @@
 #ifndef KILN_SERVER_HOT_H
 #define KILN_SERVER_HOT_H
 
+#include "server/blob.h"
 #include "server/server.h"
 
 typedef struct srv_hot_key {
@@ -21,15 +22,15 @@ bool srv_hot_send(srv_hot *hot, const srv_hot_key *key, srv_request *request,
                   enum MHD_Result *ret_result);
 
 /* A reference to the blob if it is here and fresh, and its ETag; else NULL. */
-kiln_bytes *srv_hot_copy(srv_hot *hot, const srv_hot_key *key, char ret_etag[SRV_ETAG_SIZE]);
+srv_blob *srv_hot_copy(srv_hot *hot, const srv_hot_key *key, char ret_etag[SRV_ETAG_SIZE]);
 
 /* Keeps a blob that was just read; takes a reference of its own. Does nothing where it does not fit
- * or memory is short. */
-void srv_hot_put(srv_hot *hot, const srv_hot_key *key, kiln_bytes *bytes, const char *etag);
+ * or memory is short. What is no longer fresh goes. */
+void srv_hot_put(srv_hot *hot, const srv_hot_key *key, srv_blob *blob, const char *etag);
 
 void srv_hot_remove(srv_hot *hot, const srv_hot_key *key);
 
 /* The whole blob as a response, with the headers every such answer has. */
-srv_reply srv_blob_reply(kiln_bytes *bytes, const char *etag);
+srv_reply srv_hot_reply(srv_blob *blob, const char *etag);
 
 #endif

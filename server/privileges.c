@@ -77,7 +77,7 @@ static const char *const allowed[] = {
     "unlink unlinkat utimensat write writev",
     /* connections; nobody here opens one */
     "accept accept4 getpeername getsockname getsockopt recvfrom recvmmsg recvmsg sendfile "
-    "sendmmsg sendmsg sendto setsockopt shutdown",
+    "sendmmsg sendmsg sendto setsockopt shutdown splice vmsplice",
     /* waiting */
     "clock_nanosleep epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2 futex "
     "futex_waitv nanosleep pipe2 poll ppoll pselect6 restart_syscall select timerfd_create "

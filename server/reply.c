@@ -113,20 +113,33 @@ static void drop_bytes(void *bytes) {
   kiln_bytes_unref(bytes);
 }
 
-srv_reply srv_reply_bytes(unsigned status, kiln_bytes *bytes, size_t offset, size_t length) {
-  srv_reply reply = {.status = status, .length = length};
-  kiln_span all = kiln_bytes_get(bytes);
+static void drop_blob(void *blob) {
+  srv_blob_unref(blob);
+}
+
+/* A reply of `data`, kept by what `owner` refers to until `drop`. */
+static srv_reply reply_octets(unsigned status, kiln_span data, MHD_ContentReaderFreeCallback drop,
+                              void *owner) {
+  srv_reply reply = {.status = status, .length = data.length};
   /* MHD only reads from the buffer; its signature has not learnt to say so. */
   union {
     const char *in;
     void *out;
-  } data = {.in = all.data + offset};
-  kiln_bytes_ref(bytes);
+  } buffer = {.in = data.data};
   reply.response =
-      MHD_create_response_from_buffer_with_free_callback_cls(length, data.out, drop_bytes, bytes);
-  if (reply.response == NULL) kiln_bytes_unref(bytes);
+      MHD_create_response_from_buffer_with_free_callback_cls(data.length, buffer.out, drop, owner);
+  if (reply.response == NULL) drop(owner);
   srv_reply_header(&reply, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
   return reply;
+}
+
+srv_reply srv_reply_bytes(unsigned status, kiln_bytes *bytes) {
+  return reply_octets(status, kiln_bytes_get(bytes), drop_bytes, kiln_bytes_ref(bytes));
+}
+
+srv_reply srv_reply_blob(unsigned status, srv_blob *blob, size_t offset, size_t length) {
+  kiln_span part = {srv_blob_get(blob).data + offset, length};
+  return reply_octets(status, part, drop_blob, srv_blob_ref(blob));
 }
 
 void srv_etag(const char *key, kiln_span bytes, char ret_etag[SRV_ETAG_SIZE]) {
@@ -249,7 +262,7 @@ static void write_compile(FILE *out, const kiln_response *response, kiln_kind ki
 static srv_reply reply_blob(const kiln_response *response) {
   char etag[SRV_ETAG_SIZE];
   kiln_span bytes = kiln_bytes_get(response->blob);
-  srv_reply reply = srv_reply_bytes(MHD_HTTP_OK, response->blob, 0, bytes.length);
+  srv_reply reply = srv_reply_bytes(MHD_HTTP_OK, response->blob);
   srv_etag(response->key, bytes, etag);
   srv_reply_header(&reply, MHD_HTTP_HEADER_ETAG, etag);
   srv_reply_header(&reply, "Kiln-Key", response->key);

@@ -9,6 +9,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 
+#include "server/blob.h"
 #include "toolkit/kiln.h"
 
 typedef struct srv_reply {
@@ -40,8 +41,10 @@ srv_reply srv_reply_json(unsigned status, char *text, size_t length);
 /* Ends `out`, which was opened by open_memstream on *text and *length, and makes it a reply. */
 srv_reply srv_reply_stream(unsigned status, FILE *out, char **text, size_t *length);
 
-/* `length` bytes of `bytes` from `offset` on; takes a reference of its own. */
-srv_reply srv_reply_bytes(unsigned status, kiln_bytes *bytes, size_t offset, size_t length);
+/* All of `bytes`; takes a reference of its own. */
+srv_reply srv_reply_bytes(unsigned status, kiln_bytes *bytes);
+/* `length` bytes of `blob` from `offset` on; takes a reference of its own. */
+srv_reply srv_reply_blob(unsigned status, srv_blob *blob, size_t offset, size_t length);
 
 /* Out of memory is found when the reply is sent: a reply without this header is dropped. */
 void srv_reply_header(srv_reply *reply, const char *name, const char *value);

@@ -123,8 +123,7 @@ static srv_reply reply_error(const kiln_response *response) {
 }
 
 static srv_reply reply_blob(const kiln_response *response) {
-  srv_reply reply =
-      srv_reply_bytes(MHD_HTTP_OK, response->blob, 0, kiln_bytes_get(response->blob).length);
+  srv_reply reply = srv_reply_bytes(MHD_HTTP_OK, response->blob);
   srv_reply_header(&reply, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
   if (response->engine != NULL) srv_reply_header(&reply, "Kiln-Engine", response->engine);
   return reply;

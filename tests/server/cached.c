@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/server/harness.h"
 
@@ -222,6 +224,68 @@ START_TEST(sizes) {
 }
 END_TEST
 
+/* A blob larger than what sockets take at once, by several readers with little room, in turns. */
+START_TEST(slow_readers) {
+  enum { kLength = 10 << 20, kReaders = 4 };
+  char *source = malloc(kLength);
+  uint64_t noise = 1;
+  for (size_t i = 0; i < kLength; i++) {
+    noise = noise * 6364136223846793005u + 1442695040888963407u;
+    source[i] = (char)('0' + (noise >> 60) % 10);
+  }
+  source[0] = source[kLength - 1] = '"';
+  http_answer made = kilnd_ask(&server, (http_ask){.path = "/v1/createCachedData?filename=l.js",
+                                                   .type = JS,
+                                                   .body = source,
+                                                   .length = kLength});
+  free(source);
+  ck_assert_int_eq(made.status, 200);
+  ck_assert_uint_gt(made.length, kLength);
+  char blob_key[65], get[256];
+  ck_assert(answer_header(&made, "Kiln-Key", blob_key, sizeof(blob_key)));
+  snprintf(get, sizeof(get), "GET /v1/cachedData/%s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n\r\n",
+           blob_key, (unsigned)server.port);
+
+  struct {
+    int fd;
+    FILE *got;
+    char *text;
+    size_t length;
+  } readers[kReaders];
+  for (size_t i = 0; i < kReaders; i++) {
+    int room = 20000 << i;
+    struct timeval limit = {.tv_sec = 20};
+    readers[i].fd = raw_connect(&server);
+    setsockopt(readers[i].fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+    setsockopt(readers[i].fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    readers[i].got = open_memstream(&readers[i].text, &readers[i].length);
+    raw_text(readers[i].fd, get);
+  }
+  static char part[100000];
+  size_t wanted = 0;
+  for (size_t open = kReaders; open > 0;) {
+    for (size_t i = 0; i < kReaders; i++) {
+      if (readers[i].got == NULL) continue;
+      ssize_t length = recv(readers[i].fd, part, sizeof(part) >> i, 0);
+      ck_assert_int_gt(length, 0);
+      fwrite(part, 1, (size_t)length, readers[i].got);
+      fflush(readers[i].got);
+      char *body = strstr(readers[i].text, "\r\n\r\n");
+      if (body != NULL) wanted = (size_t)(body + 4 - readers[i].text) + made.length;
+      if (body == NULL || readers[i].length < wanted) continue;
+      fclose(readers[i].got);
+      readers[i].got = NULL;
+      ck_assert_uint_eq(readers[i].length, wanted);
+      ck_assert_mem_eq(readers[i].text + wanted - made.length, made.body, made.length);
+      free(readers[i].text);
+      close(readers[i].fd);
+      open--;
+    }
+  }
+  answer_release(&made);
+}
+END_TEST
+
 int main(int argc, char **argv) {
   harness_init(argc, argv);
   Suite *suite = suite_create("server cached data");
@@ -233,6 +297,7 @@ int main(int argc, char **argv) {
   tcase_add_test(hot, ranges);
   tcase_add_test(hot, hot_is_counted);
   tcase_add_test(hot, sizes);
+  tcase_add_test(hot, slow_readers);
   suite_add_tcase(suite, hot);
   TCase *cold = tcase_create("cold");
   tcase_set_timeout(cold, 60);
@@ -242,6 +307,7 @@ int main(int argc, char **argv) {
   tcase_add_test(cold, ranges);
   tcase_add_test(cold, cold_is_not);
   tcase_add_test(cold, sizes);
+  tcase_add_test(cold, slow_readers);
   suite_add_tcase(suite, cold);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_ENV);

@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -255,12 +256,22 @@ static void use_events(void) {
   if (getrandom(noise, sizeof(noise), 0) != (ssize_t)sizeof(noise)) _exit(43);
 }
 
+static void use_pipes(void) {
+  char page[] = "page";
+  struct iovec vector = {.iov_base = page, .iov_len = sizeof(page)};
+  int from[2], to[2];
+  if (pipe(from) != 0 || pipe(to) != 0) _exit(50);
+  if (vmsplice(from[1], &vector, 1, 0) != (ssize_t)sizeof(page)) _exit(51);
+  if (splice(from[0], NULL, to[1], NULL, sizeof(page), 0) != (ssize_t)sizeof(page)) _exit(52);
+}
+
 static void use_all(long ignored) {
   (void)ignored;
   use_threads();
   use_files();
   use_memory();
   use_events();
+  use_pipes();
 }
 
 START_TEST(what_is_needed_works) {
