@@ -242,11 +242,14 @@ START_TEST(all_arrives_without_room_for_pipes) {
   wire pair = connect_pair(0);
   srv_blob *blob = make_blob(3 << 20, 5);
   int last = dup(pair.in);
-  struct rlimit limit = {.rlim_cur = (rlim_t)last, .rlim_max = 4096};
+  struct rlimit before, limit;
+  ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+  limit = (struct rlimit){.rlim_cur = (rlim_t)last, .rlim_max = before.rlim_max};
   close(last);
   ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
   ck_assert_int_eq(open("/dev/null", O_RDONLY), -1);
   exchange(&pair, blob, 0, 5, 65536);
+  ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0); /* leak checkers open files */
   srv_blob_unref(blob);
   close_pair(&pair);
 }
