@@ -14,7 +14,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "toolkit/filter.h"
 #include "toolkit/pool_private.h"
 #include "toolkit/status.h"
 
@@ -67,23 +66,6 @@ static bool copy_texts(kiln_pool *pool, const kiln_pool_options *options) {
   return pool->engine_path != NULL;
 }
 
-static bool put_filter(kiln_wire_out *message, kiln_filter_kind kind, bool jitless) {
-  kiln_bytes *program = kiln__filter_make(kind, jitless);
-  if (program == NULL) return false;
-  kiln__wire_put_text(message, (uint16_t)(KILN_WIRE_FILTER_FIRST + kind), kiln_bytes_get(program));
-  kiln_bytes_unref(program);
-  return true;
-}
-
-static bool make_filters(kiln_pool *pool) {
-  kiln__wire_out_init(&pool->filter_message, KILN_WIRE_FILTER);
-  kiln__wire_out_init(&pool->breeder_message, KILN_WIRE_FILTER);
-  return put_filter(&pool->filter_message, KILN_FILTER_ZYGOTE, pool->jitless) &&
-         put_filter(&pool->breeder_message, KILN_FILTER_BREEDER, pool->jitless) &&
-         put_filter(&pool->breeder_message, KILN_FILTER_WORKER, pool->jitless) &&
-         kiln__wire_finish(&pool->filter_message) && kiln__wire_finish(&pool->breeder_message);
-}
-
 static kiln_pool *make(const kiln_pool_options *options) {
   kiln_pool *pool = calloc(1, sizeof(*pool));
   if (!pool) return NULL;
@@ -105,8 +87,10 @@ static kiln_pool *make(const kiln_pool_options *options) {
   pool->epoll = epoll_create1(EPOLL_CLOEXEC);
   pool->wake = (kiln_watch){KILN_WATCH_WAKE, pool, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   kiln__wire_out_init(&pool->fork_message, KILN_WIRE_FORK);
-  if (!copied || !make_filters(pool) || !kiln__wire_finish(&pool->fork_message) ||
-      pool->epoll < 0 || pool->wake.fd < 0 || !kiln__pool_watch(pool, &pool->wake)) {
+  kiln__wire_out_init(&pool->filter_message, KILN_WIRE_FILTER);
+  kiln__wire_out_init(&pool->breeder_message, KILN_WIRE_FILTER);
+  if (!copied || !kiln__wire_finish(&pool->fork_message) || pool->epoll < 0 || pool->wake.fd < 0 ||
+      !kiln__pool_watch(pool, &pool->wake)) {
     int reason = errno;
     free_parts(pool);
     errno = reason;

@@ -155,7 +155,8 @@ struct kiln_pool {
   int epoll;
   kiln_watch wake; /* an eventfd */
   kiln_wire_out fork_message;
-  kiln_wire_out filter_message, breeder_message;
+  kiln_wire_out filter_message, breeder_message; /* made when a zygote of the kind is started */
+  bool has_filter_message, has_breeder_message;
   bool jitless, sandbox_required, sandbox_off, large_pages;
   kiln_engine_info engine; /* from the first hello */
   uint64_t data_bytes;     /* a zygote's own, which its workers inherit; from the last hello */

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "toolkit/filter.h"
 #include "toolkit/pool_private.h"
 
 #define CHANNEL 3 /* the zygote's */
@@ -132,6 +133,31 @@ static void reap_now(pid_t pid) {
   while (waitid(P_PID, (id_t)pid, &info, WEXITED) != 0 && errno == EINTR) continue;
 }
 
+static bool put_filter(kiln_wire_out *message, kiln_filter_kind kind, bool jitless) {
+  kiln_bytes *program = kiln__filter_make(kind, jitless);
+  if (!program) return false;
+  kiln__wire_put_text(message, (uint16_t)(KILN_WIRE_FILTER_FIRST + kind), kiln_bytes_get(program));
+  kiln_bytes_unref(program);
+  return true;
+}
+
+/* The filters of this kind of zygote, made once; NULL: errno says why not. */
+static const kiln_wire_out *get_filters(kiln_pool *pool, bool breeds) {
+  kiln_wire_out *message = breeds ? &pool->breeder_message : &pool->filter_message;
+  bool *has = breeds ? &pool->has_breeder_message : &pool->has_filter_message;
+  if (*has) return message;
+  *has = (breeds ? put_filter(message, KILN_FILTER_BREEDER, pool->jitless) &&
+                       put_filter(message, KILN_FILTER_WORKER, pool->jitless)
+                 : put_filter(message, KILN_FILTER_ZYGOTE, pool->jitless)) &&
+         kiln__wire_finish(message);
+  if (*has) return message;
+  int reason = errno;
+  kiln__wire_out_release(message);
+  kiln__wire_out_init(message, KILN_WIRE_FILTER);
+  errno = reason;
+  return NULL;
+}
+
 void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot) {
   int pair[2];
   bool breeds = slot == &pool->breeder;
@@ -170,6 +196,8 @@ void kiln__zygote_start(kiln_pool *pool, kiln_zygote **slot) {
   zygote->next = pool->zygotes;
   pool->zygotes = zygote;
   *slot = zygote;
+  /* While it loads V8; it takes two milliseconds. What fails is told when it is to be sent. */
+  if (!pool->sandbox_off) (void)get_filters(pool, breeds);
 }
 
 bool kiln__zygote_owes(const kiln_pool *pool, const kiln_zygote *zygote) {
@@ -305,9 +333,13 @@ static bool accept_hello(kiln_pool *pool, kiln_zygote *zygote, kiln_wire_in *in)
 }
 
 /* Tells it what it and its forks may ask of the kernel. */
-static bool send_filters(const kiln_pool *pool, const kiln_zygote *zygote) {
-  const kiln_wire_out *message = zygote->breeds ? &pool->breeder_message : &pool->filter_message;
+static bool send_filters(kiln_pool *pool, const kiln_zygote *zygote) {
   if (!(pool->engine.layers & UINT32_C(1) << KILN_LAYER_SECCOMP)) return true;
+  const kiln_wire_out *message = get_filters(pool, zygote->breeds);
+  if (!message) {
+    note_trouble(pool, "its filter cannot be made: %s", strerror(errno));
+    return false;
+  }
   return kiln__wire_send(zygote->channel.fd, message, /* fd= */ -1, MSG_DONTWAIT) == 0;
 }
 
