@@ -9,7 +9,7 @@
 
 #include "bench/bench.h"
 
-#define ROUNDS 7
+#define ROUNDS 11
 #define SECONDS "3"
 
 static const struct {
