@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "server/server.h"
+
 #define PAGE ((size_t)4096)
 #define SLOTS_MIN 2
 #define NO_SLOT SIZE_MAX
@@ -16,6 +18,7 @@
 typedef struct slot {
   uint32_t live; /* pieces in it; 0: free, unless it is the current one */
   uint32_t run;  /* of the first slot of a large piece: how many it has */
+  int64_t rests_until_ms;
 } slot;
 
 static struct {
@@ -26,13 +29,14 @@ static struct {
   size_t count;
   size_t current; /* where small pieces go */
   size_t used;    /* bytes of it */
+  uint64_t rest_ms;
 } area = {.lock = PTHREAD_MUTEX_INITIALIZER, .current = NO_SLOT};
 
 static size_t round_up(size_t value, size_t to) {
   return (value + to - 1) / to * to;
 }
 
-void srv_area_open(uint64_t bytes) {
+void srv_area_open(uint64_t bytes, uint64_t rest_ms) {
   if (area.base != NULL || bytes == 0 || bytes > SIZE_MAX / 4) return;
   /* A quarter more: slots are seldom full, and the oldest live on in answers under way. */
   size_t count = round_up((size_t)bytes + (size_t)bytes / 4, SRV_AREA_SLOT) / SRV_AREA_SLOT;
@@ -51,6 +55,7 @@ void srv_area_open(uint64_t bytes) {
   area.size = size;
   area.slots = slots;
   area.count = count;
+  area.rest_ms = rest_ms;
   madvise(area.base, size, MADV_HUGEPAGE); /* a hint */
 }
 
@@ -61,8 +66,11 @@ bool srv_area_has(const void *data) {
 /* The first of `run` free slots in a row; NO_SLOT: there are none. */
 static size_t find_free(size_t run) {
   size_t found = 0;
+  int64_t now = srv_now_ms();
   for (size_t i = 0; i < area.count; i++) {
-    found = area.slots[i].live == 0 && i != area.current ? found + 1 : 0;
+    const slot *it = &area.slots[i];
+    bool free = it->live == 0 && i != area.current && it->rests_until_ms <= now;
+    found = free ? found + 1 : 0;
     if (found == run) return i + 1 - run;
   }
   return NO_SLOT;
@@ -112,8 +120,9 @@ void srv_area_release(const char *data) {
   slot *it = &area.slots[first];
   if (--it->live == 0) {
     size_t run = it->run;
+    slot given = {.rests_until_ms = srv_now_ms() + (int64_t)area.rest_ms};
     give_back(first, run);
-    for (size_t i = 0; i < run; i++) area.slots[first + i] = (slot){0};
+    for (size_t i = 0; i < run; i++) area.slots[first + i] = given;
     if (first == area.current) area.current = NO_SLOT;
   }
   pthread_mutex_unlock(&area.lock);

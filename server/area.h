@@ -13,10 +13,16 @@
 #include <stdint.h>
 
 #define SRV_AREA_SLOT ((size_t)2 << 20) /* a large page */
+/* What is shorter is copied in less time than handing its pages on takes. */
+#define SRV_AREA_MIN ((size_t)32 << 10)
 
 /* Reserves addresses for `bytes`, and some room between; once, while there is one thread. Without
- * it, or where that fails, there is never any room. */
-void srv_area_open(uint64_t bytes);
+ * it, or where that fails, there is never any room.
+ *
+ * A byte under way keeps its large page, so who asks for much and reads nothing would have two
+ * megabytes for each 32 KiB. Therefore a slot that was given back is used again after `rest_ms`
+ * only, when such clients have been cut off: it is the area's size that they can have. */
+void srv_area_open(uint64_t bytes, uint64_t rest_ms);
 
 /* Room for `length` bytes, to be written once and released; NULL: none, which is no error. Small
  * pieces share a slot, which is given back when the last of them goes. Any thread. */

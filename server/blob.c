@@ -10,9 +10,6 @@
 
 #include "server/area.h"
 
-/* Smaller ones are copied in less time than handing their pages on takes. */
-#define AREA_MIN 32768
-
 struct srv_blob {
   atomic_size_t references;
   kiln_span span;
@@ -24,7 +21,7 @@ srv_blob *srv_blob_new(kiln_bytes *bytes) {
   if (blob == NULL) return NULL;
   atomic_init(&blob->references, 1);
   blob->span = kiln_bytes_get(bytes);
-  char *copy = blob->span.length >= AREA_MIN ? srv_area_take(blob->span.length) : NULL;
+  char *copy = blob->span.length >= SRV_AREA_MIN ? srv_area_take(blob->span.length) : NULL;
   if (copy == NULL) {
     blob->bytes = kiln_bytes_ref(bytes);
     return blob;

@@ -150,10 +150,9 @@ static srv_blob *read_entry(srv_request *request, const char *hex, const srv_hot
     *ret_refusal = srv_reply_kiln_error(&error);
     return NULL;
   }
-  srv_blob *blob = srv_blob_new(bytes);
   srv_etag(hex, kiln_bytes_get(bytes), ret_etag);
+  srv_blob *blob = srv_hot_put(request->server->hot, key, bytes, ret_etag);
   kiln_bytes_unref(bytes);
-  if (blob != NULL) srv_hot_put(request->server->hot, key, blob, ret_etag);
   return blob; /* for want of memory there is no answer, either */
 }
 

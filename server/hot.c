@@ -54,12 +54,23 @@ static entry *find(srv_hot *hot, const srv_hot_key *key) {
   return NULL;
 }
 
+static void unlink_entry(srv_hot *hot, entry *one) {
+  *(one->newer != NULL ? &one->newer->older : &hot->newest) = one->older;
+  *(one->older != NULL ? &one->older->newer : &hot->oldest) = one->newer;
+}
+
+static void link_newest(srv_hot *hot, entry *one) {
+  one->newer = NULL;
+  one->older = hot->newest;
+  *(hot->newest != NULL ? &hot->newest->newer : &hot->oldest) = one;
+  hot->newest = one;
+}
+
 static void drop(srv_hot *hot, entry *one) {
   entry **link = bucket_of(hot, &one->key);
   while (*link != one) link = &(*link)->chain;
   *link = one->chain;
-  *(one->newer != NULL ? &one->newer->older : &hot->newest) = one->older;
-  *(one->older != NULL ? &one->older->newer : &hot->oldest) = one->newer;
+  unlink_entry(hot, one);
   hot->bytes -= one->length;
   hot->count--;
   MHD_destroy_response(one->response);
@@ -74,13 +85,9 @@ void srv_hot_free(srv_hot *hot) {
   free(hot);
 }
 
-static bool is_fresh(const srv_hot *hot, const entry *one) {
-  return srv_now_ms() - one->read_ms < hot->max_age_ms;
-}
-
 static entry *find_fresh(srv_hot *hot, const srv_hot_key *key) {
   entry *one = find(hot, key);
-  return one != NULL && is_fresh(hot, one) ? one : NULL;
+  return one != NULL && srv_now_ms() - one->read_ms < hot->max_age_ms ? one : NULL;
 }
 
 bool srv_hot_send(srv_hot *hot, const srv_hot_key *key, srv_request *request,
@@ -112,9 +119,31 @@ srv_reply srv_hot_reply(srv_blob *blob, const char *etag) {
   return reply;
 }
 
-void srv_hot_put(srv_hot *hot, const srv_hot_key *key, srv_blob *blob, const char *etag) {
+/* The blob that is kept under the key, fresh again, if it has these contents; else NULL. */
+static srv_blob *keep_on(srv_hot *hot, const srv_hot_key *key, kiln_span read) {
+  pthread_mutex_lock(&hot->lock);
+  entry *one = find(hot, key);
+  srv_blob *blob = one != NULL ? srv_blob_ref(one->blob) : NULL;
+  pthread_mutex_unlock(&hot->lock);
+  if (blob == NULL) return NULL;
+  kiln_span has = srv_blob_get(blob);
+  if (has.length != read.length || memcmp(has.data, read.data, read.length) != 0) {
+    srv_blob_unref(blob);
+    return NULL;
+  }
+  pthread_mutex_lock(&hot->lock);
+  one = find(hot, key);
+  if (one != NULL && one->blob == blob) {
+    one->read_ms = srv_now_ms();
+    unlink_entry(hot, one);
+    link_newest(hot, one);
+  }
+  pthread_mutex_unlock(&hot->lock);
+  return blob;
+}
+
+static void insert(srv_hot *hot, const srv_hot_key *key, srv_blob *blob, const char *etag) {
   size_t length = srv_blob_get(blob).length;
-  if (length > hot->max_bytes || hot->max_age_ms == 0) return;
   entry *one = calloc(1, sizeof(*one));
   if (one == NULL) return;
   one->response = srv_hot_reply(blob, etag).response;
@@ -131,18 +160,25 @@ void srv_hot_put(srv_hot *hot, const srv_hot_key *key, srv_blob *blob, const cha
   pthread_mutex_lock(&hot->lock);
   entry *before = find(hot, key);
   if (before != NULL) drop(hot, before);
-  while (hot->oldest != NULL && (hot->bytes + length > hot->max_bytes ||
-                                 hot->count == ENTRIES_MAX || !is_fresh(hot, hot->oldest)))
+  while (hot->oldest != NULL && (hot->bytes + length > hot->max_bytes || hot->count == ENTRIES_MAX))
     drop(hot, hot->oldest);
   entry **bucket = bucket_of(hot, key);
   one->chain = *bucket;
   *bucket = one;
-  one->older = hot->newest;
-  *(hot->newest != NULL ? &hot->newest->newer : &hot->oldest) = one;
-  hot->newest = one;
+  link_newest(hot, one);
   hot->bytes += length;
   hot->count++;
   pthread_mutex_unlock(&hot->lock);
+}
+
+srv_blob *srv_hot_put(srv_hot *hot, const srv_hot_key *key, kiln_bytes *bytes, const char *etag) {
+  kiln_span read = kiln_bytes_get(bytes);
+  srv_blob *blob = keep_on(hot, key, read);
+  if (blob != NULL) return blob;
+  blob = srv_blob_new(bytes);
+  if (blob != NULL && read.length <= hot->max_bytes && hot->max_age_ms > 0)
+    insert(hot, key, blob, etag);
+  return blob;
 }
 
 void srv_hot_remove(srv_hot *hot, const srv_hot_key *key) {

@@ -24,9 +24,9 @@ bool srv_hot_send(srv_hot *hot, const srv_hot_key *key, srv_request *request,
 /* A reference to the blob if it is here and fresh, and its ETag; else NULL. */
 srv_blob *srv_hot_copy(srv_hot *hot, const srv_hot_key *key, char ret_etag[SRV_ETAG_SIZE]);
 
-/* Keeps a blob that was just read; takes a reference of its own. Does nothing where it does not fit
- * or memory is short. What is no longer fresh goes. */
-void srv_hot_put(srv_hot *hot, const srv_hot_key *key, srv_blob *blob, const char *etag);
+/* Keeps a blob that was just read, where it fits, or goes on keeping the one it has with the same
+ * contents. A reference to what is to be served; NULL: out of memory. */
+srv_blob *srv_hot_put(srv_hot *hot, const srv_hot_key *key, kiln_bytes *bytes, const char *etag);
 
 void srv_hot_remove(srv_hot *hot, const srv_hot_key *key);
 

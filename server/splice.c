@@ -105,7 +105,7 @@ static size_t hand_on(int fd, const char *data, size_t length, int flags) {
 }
 
 static ssize_t send_from_area(int fd, const char *data, size_t length, int flags) {
-  size_t sent = hand_on(fd, data, length, flags);
+  size_t sent = length >= SRV_AREA_MIN ? hand_on(fd, data, length, flags) : 0;
   if (sent == length) return (ssize_t)sent;
   ssize_t rest = libc_send(fd, data + sent, length - sent, flags);
   if (rest >= 0) return (ssize_t)sent + rest;

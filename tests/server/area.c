@@ -24,7 +24,11 @@
 #define SLOTS 10 /* of an area for 16 MiB */
 
 static void open_area(void) {
-  srv_area_open(8 * SRV_AREA_SLOT);
+  srv_area_open(8 * SRV_AREA_SLOT, /* rest_ms= */ 0);
+}
+
+static void open_resting_area(void) {
+  srv_area_open(8 * SRV_AREA_SLOT, /* rest_ms= */ 3600000);
 }
 
 /* ---- the memory */
@@ -101,6 +105,24 @@ START_TEST(has_its_own_addresses_only) {
   ck_assert(!srv_area_has(other));
   ck_assert(!srv_area_has(NULL));
   srv_area_release(one);
+}
+END_TEST
+
+START_TEST(what_is_given_back_rests) {
+  char *one = srv_area_take(HALF);
+  char *two = srv_area_take(SRV_AREA_SLOT);
+  char *three = srv_area_take(2 * SRV_AREA_SLOT);
+  srv_area_release(one);
+  srv_area_release(three);
+  for (size_t i = 0; i < SLOTS - 4; i++) {
+    char *next = srv_area_take(SRV_AREA_SLOT);
+    ck_assert_ptr_nonnull(next);
+    ck_assert(next != one && next != three && next != three + SRV_AREA_SLOT);
+  }
+  ck_assert_ptr_null(srv_area_take(SRV_AREA_SLOT));
+  ck_assert_ptr_null(srv_area_take(1));
+  srv_area_release(two);
+  ck_assert_ptr_null(srv_area_take(1));
 }
 END_TEST
 
@@ -326,6 +348,10 @@ int main(void) {
   tcase_add_test(memory, no_room_is_no_error);
   tcase_add_test(memory, has_its_own_addresses_only);
   suite_add_tcase(suite, memory);
+  TCase *resting = tcase_create("resting");
+  tcase_add_checked_fixture(resting, open_resting_area, NULL);
+  tcase_add_test(resting, what_is_given_back_rests);
+  suite_add_tcase(suite, resting);
   TCase *without = tcase_create("without");
   tcase_add_test(without, without_an_area);
   suite_add_tcase(suite, without);

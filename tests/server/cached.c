@@ -38,6 +38,12 @@ static void start_cold(void) {
   bake();
 }
 
+/* Each blob is read again and again, and is what was kept already. */
+static void start_brief(void) {
+  kilnd_start(&server, (const char *[]){"--hot-ms", "1", NULL});
+  bake();
+}
+
 static void stop(void) {
   answer_release(&baked);
   ck_assert_int_eq(kilnd_stop(&server), 0);
@@ -299,6 +305,14 @@ int main(int argc, char **argv) {
   tcase_add_test(hot, sizes);
   tcase_add_test(hot, slow_readers);
   suite_add_tcase(suite, hot);
+  TCase *brief = tcase_create("brief");
+  tcase_set_timeout(brief, 60);
+  tcase_add_checked_fixture(brief, start_brief, stop);
+  tcase_add_test(brief, get_and_head);
+  tcase_add_test(brief, ranges);
+  tcase_add_test(brief, sizes);
+  tcase_add_test(brief, slow_readers);
+  suite_add_tcase(suite, brief);
   TCase *cold = tcase_create("cold");
   tcase_set_timeout(cold, 60);
   tcase_add_checked_fixture(cold, start_cold, stop);
