@@ -121,9 +121,10 @@ static ssize_t send_two(int fd, const struct iovec *parts, int flags) {
 }
 
 SHOWN ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-  if (message->msg_iovlen == 2 && message->msg_iov[0].iov_len > 0 &&
-      srv_area_has(message->msg_iov[1].iov_base)) {
-    return send_two(fd, message->msg_iov, flags);
+  const struct iovec *parts = message->msg_iov;
+  if (message->msg_iovlen == 2 && parts[0].iov_len > 0 && parts[1].iov_len >= SRV_AREA_MIN &&
+      srv_area_has(parts[1].iov_base)) {
+    return send_two(fd, parts, flags);
   }
   return libc_sendmsg(fd, message, flags);
 }
