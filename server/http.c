@@ -352,12 +352,13 @@ static void complete(void *cls, struct MHD_Connection *mhd, void **context,
 
 /* ---- the daemon */
 
-/* After srv_http_quiesce() nobody should come; who does is closed. */
+/* After srv_http_quiesce() nobody should come; who does is closed. But who was accepted the moment
+ * before another kilnd took over is served: to the client this is one server. */
 static enum MHD_Result admit(void *cls, const struct sockaddr *address, socklen_t length) {
   const srv_server *server = cls;
   (void)address;
   (void)length;
-  return atomic_load(&server->quiesced) ? MHD_NO : MHD_YES;
+  return atomic_load(&server->quiesced) && !atomic_load(&server->leaving) ? MHD_NO : MHD_YES;
 }
 
 /* MHD calls this where its own state is broken; it must not return. */

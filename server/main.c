@@ -81,10 +81,10 @@ static void leave(srv_server *server) {
   int64_t until_ms = srv_now_ms() + (int64_t)server->options->drain_ms;
   atomic_store(&server->leaving, true);
   srv_http_quiesce(server);
-  while (atomic_load(&server->connections) > 0 && srv_now_ms() < until_ms) {
+  do { /* at least once: who was just accepted may not be counted yet */
     srv_signals_wait(/* fd= */ -1, POLL_MS);
     if (srv_signals_take(SRV_SIGNAL_STOP)) return;
-  }
+  } while (atomic_load(&server->connections) > 0 && srv_now_ms() < until_ms);
 }
 
 static void stop(srv_server *server) {

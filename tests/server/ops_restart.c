@@ -104,7 +104,7 @@ static void stop(void) {
   kilnd_remove(&server);
 }
 
-typedef enum habit { KEEPS, CLOSES, READS_HOT, SLOW, HABITS } habit;
+typedef enum habit { KEEPS, CLOSES, READS_HOT, SLOW, COMES_ANEW, HABITS } habit;
 
 typedef struct client {
   pthread_t thread;
@@ -120,9 +120,10 @@ static void *hammer(void *cls) {
   client *c = cls;
   CURL *curl = curl_easy_init();
   http_ask ask = {.path = "/v1/run", .type = JS, .body = "6*7", .may_fail = true};
-  if (c->habit == READS_HOT) ask = (http_ask){.path = c->path, .may_fail = true};
+  bool reads = c->habit == READS_HOT || c->habit == COMES_ANEW;
+  if (reads) ask = (http_ask){.path = c->path, .may_fail = true};
   if (c->habit == SLOW) ask.body = "let t = Date.now(); while (Date.now() - t < 300); 42";
-  if (c->habit == CLOSES) ask.headers[0] = "Connection: close";
+  if (c->habit == CLOSES || c->habit == COMES_ANEW) ask.headers[0] = "Connection: close";
   while (!atomic_load(c->enough)) {
     http_answer answer = kilnd_ask_on(curl, &server, ask);
     c->asked++;
@@ -137,7 +138,7 @@ static void *hammer(void *cls) {
   return NULL;
 }
 
-#define CLIENTS 8
+#define CLIENTS 10
 
 static void hammer_through(int restarts) {
   atomic_bool enough = false;
