@@ -352,13 +352,13 @@ static void complete(void *cls, struct MHD_Connection *mhd, void **context,
 
 /* ---- the daemon */
 
-/* After srv_http_quiesce() nobody should come; who does is closed. But who was accepted the moment
+/* While this server stops nobody should come; who does is closed. But who was accepted the moment
  * before another kilnd took over is served: to the client this is one server. */
 static enum MHD_Result admit(void *cls, const struct sockaddr *address, socklen_t length) {
   const srv_server *server = cls;
   (void)address;
   (void)length;
-  return atomic_load(&server->quiesced) && !atomic_load(&server->leaving) ? MHD_NO : MHD_YES;
+  return atomic_load(&server->state) == SRV_RUNNING ? MHD_YES : MHD_NO;
 }
 
 /* MHD calls this where its own state is broken; it must not return. */
@@ -431,7 +431,6 @@ bool srv_http_start(srv_server *server, int listen_fd, char *message, size_t mes
  * kernel. */
 void srv_http_quiesce(srv_server *server) {
   struct sockaddr_in nowhere = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  atomic_store(&server->quiesced, true);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return;
   if (bind(fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) == 0 && listen(fd, 1) == 0)

@@ -243,7 +243,9 @@ static bool prepare(srv_server *server, const char *store) {
   if (!open_access_log(server) || !drop_privileges(options) || !open_kiln(server, store))
     return false;
   server->metrics = srv_metrics_new();
-  srv_area_open(options->hot_ms != 0 ? options->hot_max_bytes : 0, options->idle_timeout_ms);
+  /* With TLS what is sent is not what is kept. */
+  if (options->hot_ms != 0 && server->tls == NULL)
+    srv_area_open(options->hot_max_bytes, options->idle_timeout_ms);
   server->hot = srv_hot_new(options->hot_max_bytes, (int64_t)options->hot_ms);
   server->conns = srv_conns_new(server);
   if (server->hot != NULL && server->conns != NULL && server->metrics != NULL) return true;

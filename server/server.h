@@ -126,10 +126,9 @@ struct srv_server {
   srv_tls *tls; /* NULL: plain HTTP */
   struct MHD_Daemon *daemon;
   bool loopback;
-  bool filtered;        /* the HTTP threads, see privileges.h */
-  int listen_fd;        /* the daemon's; after srv_http_quiesce() another socket */
-  atomic_bool quiesced; /* newcomers are turned away */
-  atomic_bool leaving;  /* another kilnd has the socket: what is answered is a connection's last */
+  bool filtered;       /* the HTTP threads, see privileges.h */
+  int listen_fd;       /* the daemon's; after srv_http_quiesce() another socket */
+  atomic_bool leaving; /* another kilnd has the socket: what is answered is a connection's last */
   int64_t started_ms;
   atomic_int state;
   atomic_uint in_flight;         /* requests begun and not yet answered to the last byte */
